@@ -1,0 +1,118 @@
+"""The reference as subjects: how the suite sees it, contract by contract.
+
+``subjects_of(package)`` takes the package as an argument, so that a copy of the reference with a planted fault is
+seen in exactly the same way.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from torch import Tensor, nn
+
+import veriformer.reference
+from veriformer.properties import CachedDecoder, Config, Projections, Subject
+
+POSITIONS = ("none", "sinusoidal", "learned", "shaw", "t5", "alibi", "rotary")
+NORMS = ("pre", "post")
+
+
+class _Layer(nn.Module):
+    """Multi-head attention that returns its weights only when asked."""
+
+    def __init__(self, attention: nn.Module) -> None:
+        super().__init__()
+        self.attention = attention
+
+    def forward(self, x: Tensor, memory: Tensor | None = None, *, need_weights: bool = False, **masks: Any) -> Any:
+        output, weights = self.attention(x, memory, **masks)
+        return (output, weights) if need_weights else output
+
+
+class _Decoder(CachedDecoder):
+    def __init__(self, model: Any) -> None:
+        self.model, self.cache = model, model.new_cache()
+
+    def append(self, tokens: Tensor) -> Tensor:
+        return self.model(tokens, cache=self.cache)
+
+    def reorder(self, rows: Tensor) -> None:
+        self.cache.reorder(rows)
+
+    def crop(self, length: int) -> None:
+        self.cache.crop(length)
+
+
+def _projections(layer: Any) -> Projections:
+    q, k, v, o = (getattr(layer.attention, name) for name in ("W_Q", "W_K", "W_V", "W_O"))
+    return Projections(q.weight, k.weight, v.weight, o.weight, q.bias, k.bias, v.bias, o.bias)
+
+
+def subjects_of(package: ModuleType, name: str = "reference") -> list[Subject]:
+    """Every contract that the reference in ``package`` fulfils, as subjects called ``name``."""
+    reference: Any = package
+
+    def configured(config: Config) -> Any:
+        return reference.Config(
+            d_model=config.d_model,
+            n_heads=config.n_heads,
+            n_kv_heads=config.n_kv_heads,
+            n_layers=config.n_layers,
+            d_ff=config.d_ff,
+            vocab_size=config.vocab_size,
+            max_length=config.max_length,
+            **config.options,
+        )
+
+    def attention(
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        *,
+        mask: Tensor | None = None,
+        scale: float | None = None,
+        need_weights: bool = False,
+    ) -> Any:
+        output, weights = reference.scaled_dot_product_attention(query, key, value, mask=mask, scale=scale)
+        return (output, weights) if need_weights else output
+
+    def layer(config: Config) -> nn.Module:
+        return _Layer(reference.MultiHeadAttention(config.d_model, config.n_heads, config.n_kv_heads))
+
+    models = {"options": {"norm": NORMS, "positions": POSITIONS}, "grouped_queries": True, "fully_masked": "zero"}
+    return [
+        Subject(name=name, contract="attention", call=attention, grouped_queries=True, fully_masked="zero"),
+        Subject(
+            name=name,
+            contract="self_attention",
+            build=layer,
+            features={"key_padding_mask", "mask", "is_causal", "need_weights"},
+            grouped_queries=True,
+            fully_masked="zero",
+            projections=_projections,
+        ),
+        Subject(
+            name=name,
+            contract="cross_attention",
+            build=layer,
+            features={"key_padding_mask", "need_weights"},
+            grouped_queries=True,
+            fully_masked="zero",
+            projections=_projections,
+        ),
+        Subject(name=name, contract="encoder", build=lambda c: reference.Encoder(configured(c)), **models),
+        Subject(
+            name=name,
+            contract="causal_lm",
+            build=lambda c: reference.CausalLM(configured(c)),
+            decoder=lambda model, batch: _Decoder(model),
+            **models,
+        ),
+        Subject(name=name, contract="seq2seq", build=lambda c: reference.Transformer(configured(c)), **models),
+        Subject(name=name, contract="feed_forward", build=lambda c: reference.FeedForward(c.d_model, c.d_ff)),
+        Subject(name=name, contract="normalization", build=lambda c: reference.LayerNorm(c.d_model)),
+    ]
+
+
+REFERENCE = subjects_of(veriformer.reference)

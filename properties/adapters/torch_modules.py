@@ -1,0 +1,165 @@
+"""PyTorch's own modules: MultiheadAttention, TransformerEncoder and Transformer.
+
+PyTorch reads a boolean mask as True = hidden; the suite's masks say True = may attend, so each adapter negates.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..subject import Config, Projections, Subject
+
+
+def _hidden(mask: Tensor | None) -> Tensor | None:
+    return None if mask is None else ~mask
+
+
+def _causal(x: Tensor) -> Tensor:
+    """Boolean (length, length), True = hidden."""
+    length = x.shape[1]
+    return torch.ones(length, length, dtype=torch.bool, device=x.device).triu(1)
+
+
+class _MultiheadAttention(nn.Module):
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(config.d_model, config.n_heads, batch_first=True)
+
+    def forward(
+        self,
+        x: Tensor,
+        memory: Tensor | None = None,
+        *,
+        key_padding_mask: Tensor | None = None,
+        mask: Tensor | None = None,
+        is_causal: bool = False,
+        need_weights: bool = False,
+    ) -> Any:
+        memory = x if memory is None else memory
+        output, weights = self.attention(
+            x,
+            memory,
+            memory,
+            key_padding_mask=_hidden(key_padding_mask),
+            attn_mask=_causal(x) if is_causal else _hidden(mask),  # is_causal is a hint: the mask is still required
+            is_causal=is_causal,
+            need_weights=need_weights,
+        )
+        return (output, weights) if need_weights else output
+
+
+def _projections(module: Any) -> Projections:
+    attention = module.attention
+    w_q, w_k, w_v = attention.in_proj_weight.chunk(3)
+    b_q, b_k, b_v = attention.in_proj_bias.chunk(3)
+    return Projections(w_q, w_k, w_v, attention.out_proj.weight, b_q, b_k, b_v, attention.out_proj.bias)
+
+
+def _layer(kind: type[nn.Module], config: Config) -> nn.Module:
+    return kind(
+        config.d_model,
+        config.n_heads,
+        config.d_ff,
+        dropout=0.0,
+        batch_first=True,
+        norm_first=config.options["norm"] == "pre",
+    )
+
+
+class _TransformerEncoder(nn.Module):
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        layer = _layer(nn.TransformerEncoderLayer, config)
+        nested = config.options["nested_tensor"] == "on"
+        self.encoder = nn.TransformerEncoder(layer, config.n_layers, enable_nested_tensor=nested)
+
+    def forward(
+        self,
+        x: Tensor,
+        *,
+        key_padding_mask: Tensor | None = None,
+        mask: Tensor | None = None,
+        is_causal: bool = False,
+    ) -> Tensor:
+        return self.encoder(
+            x,
+            mask=_causal(x) if is_causal else _hidden(mask),
+            src_key_padding_mask=_hidden(key_padding_mask),
+            is_causal=True if is_causal else None,
+        )
+
+
+class _Transformer(nn.Module):
+    """``torch.nn.Transformer`` between an embedding and an output layer, which it leaves to its user."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(config.vocab_size, config.d_model)
+        self.transformer = nn.Transformer(
+            config.d_model,
+            config.n_heads,
+            config.n_layers,
+            config.n_layers,
+            config.d_ff,
+            dropout=0.0,
+            batch_first=True,
+            norm_first=config.options["norm"] == "pre",
+        )
+        self.output = nn.Linear(config.d_model, config.vocab_size)
+
+    def forward(
+        self,
+        source: Tensor,
+        target: Tensor,
+        *,
+        source_key_padding_mask: Tensor | None = None,
+        target_key_padding_mask: Tensor | None = None,
+    ) -> Tensor:
+        decoded = self.transformer(
+            self.embedding(source),
+            self.embedding(target),
+            tgt_mask=_causal(target),
+            src_key_padding_mask=_hidden(source_key_padding_mask),
+            memory_key_padding_mask=_hidden(source_key_padding_mask),
+            tgt_key_padding_mask=_hidden(target_key_padding_mask),
+            tgt_is_causal=True,
+        )
+        return self.output(decoded)
+
+
+MULTIHEAD_ATTENTION = [
+    Subject(
+        name="torch.nn.MultiheadAttention",
+        contract="self_attention",
+        build=_MultiheadAttention,
+        features={"key_padding_mask", "mask", "is_causal", "need_weights"},
+        fully_masked="nan",
+        projections=_projections,
+    ),
+    Subject(
+        name="torch.nn.MultiheadAttention",
+        contract="cross_attention",
+        build=_MultiheadAttention,
+        features={"key_padding_mask", "need_weights"},
+        fully_masked="nan",
+        projections=_projections,
+    ),
+]
+TRANSFORMER_ENCODER = Subject(
+    name="torch.nn.TransformerEncoder",
+    contract="encoder",
+    build=_TransformerEncoder,
+    options={"norm": ("pre", "post")},
+    paths={"nested_tensor": ("off", "on")},
+    fully_masked="nan",
+)
+TRANSFORMER = Subject(
+    name="torch.nn.Transformer",
+    contract="seq2seq",
+    build=_Transformer,
+    options={"norm": ("pre", "post")},
+    fully_masked="nan",
+)

@@ -1,0 +1,335 @@
+"""Contracts: what an implementation may offer, and how the suite calls it.
+
+Every contract is seen through one window, :class:`Inputs`: a sequence ``x``, for some contracts a second sequence
+``memory``, which of their positions are real, and whether attention is causal. A law is a statement about Inputs and
+outputs, so it is written once and holds for a bare kernel, a layer and a whole model alike. A kernel fits the same
+window because q, k and v are one sequence whose items happen to be split in three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Path = Mapping[str, str]
+"""One code path: the value of every axis, such as ``{"padding": "right", "causal": "flag", "grad": "off"}``."""
+
+
+class Unsupported(Exception):
+    """A subject does not offer this path, size or dtype. The message says why; the check counts as not applicable."""
+
+
+class SubjectError(Exception):
+    """A subject cannot be used as its contract says: one line with what was expected, what came, and what to do."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """One call's arguments, in the suite's own conventions.
+
+    ``x`` is (batch, length, width) floating, or (batch, length) integer tokens; ``memory`` likewise, or None.
+    ``x_real`` and ``memory_real`` are boolean (batch, length), True = a real token, or None where no mask is given.
+    Position ids are integer (batch, length), or None for the subject's default.
+    """
+
+    x: Tensor
+    memory: Tensor | None = None
+    x_real: Tensor | None = None
+    memory_real: Tensor | None = None
+    x_positions: Tensor | None = None
+    memory_positions: Tensor | None = None
+
+    def tensors(self) -> list[Tensor]:
+        """Every tensor that is present."""
+        return [t for t in vars(self).values() if t is not None]
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Inputs:
+        """The same inputs with ``change`` applied to every tensor."""
+        return Inputs(**{name: None if t is None else change(t) for name, t in vars(self).items()})
+
+    def rows(self, index: Any) -> Inputs:
+        """The rows of the batch that ``index`` (a slice or integer tensor) selects."""
+        return self.map(lambda t: t[index])
+
+    def along(self, over: str, index: Any) -> Inputs:
+        """Positions ``index`` of sequence ``over`` ("x" or "memory"), its mask and its position ids with it."""
+        fields = (over, f"{over}_real", f"{over}_positions")
+        changes = {f: t[:, index] for f in fields if (t := getattr(self, f)) is not None}
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class Contract:
+    """One kind of implementation: how it is called, what it may offer, and what a law may vary about it.
+
+    ``call(built, inputs, path, config)`` translates Inputs into the documented call and returns the output,
+    (batch, length, width).
+    """
+
+    name: str
+    signature: str
+    features: Mapping[str, str]
+    overs: tuple[str, ...]
+    causal: str  # "always", "optional" or "never"
+    tokens: bool
+    is_function: bool
+    call: Callable[[Any, Inputs, Path, Any], Tensor]
+
+    def padding_feature(self, over: str) -> str | None:
+        """The keyword that tells this contract which positions of ``over`` are real; None if it has none."""
+        if self.name == "attention":
+            return "mask"
+        if self.name == "seq2seq":
+            return {"x": "target_key_padding_mask", "memory": "source_key_padding_mask"}[over]
+        return "key_padding_mask" if "key_padding_mask" in self.features else None
+
+    def position_feature(self, over: str) -> str | None:
+        """The keyword that takes position ids for ``over``; None if the contract has none."""
+        if self.name == "seq2seq":
+            return {"x": "target_position_ids", "memory": "source_position_ids"}[over]
+        return "position_ids" if "position_ids" in self.features and over == "x" else None
+
+
+def _causal(length: int, device: torch.device) -> Tensor:
+    """Boolean (length, length), True where key j ≤ query i."""
+    return torch.ones(length, length, dtype=torch.bool, device=device).tril()
+
+
+def _weights(path: Path) -> dict[str, bool]:
+    return {"need_weights": True} if path.get("weights") == "yes" else {}
+
+
+def _output(result: Any, path: Path, what: str) -> Tensor:
+    """The output tensor of a call: first of the pair when weights were asked for."""
+    if path.get("weights") == "yes":
+        if not (isinstance(result, tuple) and len(result) == 2):
+            raise SubjectError(
+                f"{what} with need_weights=True: expected a pair (output, weights), got {type(result).__name__}"
+            )
+        result = result[0]
+    if not isinstance(result, Tensor):
+        hint = "; return the output alone unless need_weights=True" if isinstance(result, tuple) else ""
+        raise SubjectError(f"{what}: expected a torch.Tensor, got {type(result).__name__}{hint}")
+    return result
+
+
+def split_heads(x: Tensor, n_heads: int) -> Tensor:
+    """(batch, length, heads · d) → (batch, heads, length, d)."""
+    return x.unflatten(-1, (n_heads, -1)).transpose(1, 2)
+
+
+def merge_heads(x: Tensor) -> Tensor:
+    """(batch, heads, length, d) → (batch, length, heads · d)."""
+    return x.transpose(1, 2).flatten(2)
+
+
+def kernel_arguments(inputs: Inputs, config: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """Query (batch, heads, length, d_k), key and value (batch, n_kv_heads, length, d_k) of a kernel call."""
+    q_width, kv_width = config.n_heads * config.d_k, config.n_kv_heads * config.d_k
+    if inputs.memory is None:
+        query, key, value = inputs.x.split([q_width, kv_width, kv_width], dim=-1)
+    else:
+        query, (key, value) = inputs.x, inputs.memory.split(kv_width, dim=-1)
+    return (
+        split_heads(query, config.n_heads),
+        split_heads(key, config.n_kv_heads),
+        split_heads(value, config.n_kv_heads),
+    )
+
+
+def kernel_mask(inputs: Inputs, path: Path) -> Tensor | None:
+    """Boolean (batch, 1, query, key), True = may attend; None where this path passes no mask."""
+    real = inputs.x_real if inputs.memory is None else inputs.memory_real
+    n_queries = inputs.x.shape[1]
+    mask = None if real is None else real[:, None, None, :].expand(-1, 1, n_queries, -1)
+    if path["causal"] == "mask":
+        causal = _causal(n_queries, inputs.x.device).expand(inputs.x.shape[0], 1, -1, -1)
+        mask = causal if mask is None else mask & causal
+    return mask
+
+
+def explicit_mask(inputs: Inputs, path: Path) -> Tensor | None:
+    """As :func:`kernel_mask`, with the causal mask written out where this path only raises a flag for it."""
+    return kernel_mask(inputs, path if path["causal"] == "off" else {**path, "causal": "mask"})
+
+
+def _call_attention(kernel: Any, inputs: Inputs, path: Path, config: Any) -> Tensor:
+    keywords: dict[str, Any] = _weights(path)
+    if (mask := kernel_mask(inputs, path)) is not None:
+        keywords["mask"] = mask
+    if path["causal"] == "flag":
+        keywords["is_causal"] = True
+    if path["scale"] == "one":
+        keywords["scale"] = 1.0
+    output = _output(kernel(*kernel_arguments(inputs, config), **keywords), path, "the kernel")
+    expected = (inputs.x.shape[0], config.n_heads, inputs.x.shape[1], config.d_k)
+    if tuple(output.shape) != expected:
+        raise SubjectError(
+            f"the kernel: expected an output of shape (batch, heads, query, d_k) = {expected}, got {tuple(output.shape)}"
+        )
+    return merge_heads(output)
+
+
+def _present(**keywords: Any) -> dict[str, Any]:
+    return {name: value for name, value in keywords.items() if value is not None}
+
+
+def _masks(inputs: Inputs, path: Path) -> dict[str, Any]:
+    length = inputs.x.shape[1]
+    return _present(
+        mask=_causal(length, inputs.x.device) if path["causal"] == "mask" else None,
+        is_causal=True if path["causal"] == "flag" else None,
+    )
+
+
+def _call_self(module: Any, inputs: Inputs, path: Path, config: Any) -> Tensor:
+    keywords = _present(key_padding_mask=inputs.x_real, position_ids=inputs.x_positions)
+    return _output(module(inputs.x, **keywords, **_masks(inputs, path), **_weights(path)), path, "the module")
+
+
+def _call_cross(module: Any, inputs: Inputs, path: Path, config: Any) -> Tensor:
+    keywords = _present(key_padding_mask=inputs.memory_real)
+    return _output(module(inputs.x, inputs.memory, **keywords, **_weights(path)), path, "the module")
+
+
+def _call_causal_lm(module: Any, inputs: Inputs, path: Path, config: Any) -> Tensor:
+    keywords = _present(key_padding_mask=inputs.x_real, position_ids=inputs.x_positions)
+    if inputs.x.is_floating_point():
+        return _output(module(inputs_embeds=inputs.x, **keywords), path, "the model")
+    return _output(module(inputs.x, **keywords), path, "the model")
+
+
+def _call_seq2seq(module: Any, inputs: Inputs, path: Path, config: Any) -> Tensor:
+    keywords = _present(
+        source_key_padding_mask=inputs.memory_real,
+        target_key_padding_mask=inputs.x_real,
+        source_position_ids=inputs.memory_positions,
+        target_position_ids=inputs.x_positions,
+    )
+    return _output(module(inputs.memory, inputs.x, **keywords), path, "the model")
+
+
+def _call_pointwise(module: Any, inputs: Inputs, path: Path, config: Any) -> Tensor:
+    return _output(module(inputs.x), path, "the module")
+
+
+_PADDING = "boolean (batch, length), True = real token (PyTorch's own modules mean the opposite)"
+_MASK = "boolean (length, length), True = may attend"
+_CAUSAL = "bool: query i may attend to keys 0…i only"
+_WEIGHTS = "bool: return (output, weights)"
+_POSITIONS = "integer (batch, length): the position of each token"
+
+CONTRACTS: dict[str, Contract] = {
+    contract.name: contract
+    for contract in (
+        Contract(
+            name="attention",
+            signature="f(query, key, value) → output; query (batch, heads, n, d_k), key and value (batch, heads, m, d_k)",
+            features={
+                "mask": "boolean (batch, 1, n, m), True = may attend",
+                "is_causal": _CAUSAL,
+                "need_weights": _WEIGHTS,
+                "scale": "float: factor on the scores in place of 1/√d_k",
+            },
+            overs=("x", "memory"),
+            causal="optional",
+            tokens=False,
+            is_function=True,
+            call=_call_attention,
+        ),
+        Contract(
+            name="self_attention",
+            signature="build(config) → m; m(x) → output; both (batch, length, d_model)",
+            features={
+                "key_padding_mask": _PADDING,
+                "mask": _MASK,
+                "is_causal": _CAUSAL,
+                "need_weights": _WEIGHTS,
+                "position_ids": _POSITIONS,
+            },
+            overs=("x",),
+            causal="optional",
+            tokens=False,
+            is_function=False,
+            call=_call_self,
+        ),
+        Contract(
+            name="cross_attention",
+            signature="build(config) → m; m(x, memory) → output; (batch, n, d_model), (batch, m, d_model)",
+            features={"key_padding_mask": f"of memory: {_PADDING}", "need_weights": _WEIGHTS},
+            overs=("x", "memory"),
+            causal="never",
+            tokens=False,
+            is_function=False,
+            call=_call_cross,
+        ),
+        Contract(
+            name="encoder",
+            signature="build(config) → m; m(x) → output; both (batch, length, d_model)",
+            features={
+                "key_padding_mask": _PADDING,
+                "mask": _MASK,
+                "is_causal": _CAUSAL,
+                "position_ids": _POSITIONS,
+            },
+            overs=("x",),
+            causal="optional",
+            tokens=False,
+            is_function=False,
+            call=_call_self,
+        ),
+        Contract(
+            name="causal_lm",
+            signature="build(config) → m; m(tokens) → logits; (batch, length) → (batch, length, vocabulary)",
+            features={
+                "key_padding_mask": _PADDING,
+                "position_ids": _POSITIONS,
+                "inputs_embeds": "floating (batch, length, d_model), in place of the tokens",
+            },
+            overs=("x",),
+            causal="always",
+            tokens=True,
+            is_function=False,
+            call=_call_causal_lm,
+        ),
+        Contract(
+            name="seq2seq",
+            signature="build(config) → m; m(source, target) → logits; tokens (batch, m), (batch, n) → (batch, n, vocabulary)",
+            features={
+                "source_key_padding_mask": _PADDING,
+                "target_key_padding_mask": _PADDING,
+                "source_position_ids": _POSITIONS,
+                "target_position_ids": _POSITIONS,
+            },
+            overs=("x", "memory"),
+            causal="always",
+            tokens=True,
+            is_function=False,
+            call=_call_seq2seq,
+        ),
+        Contract(
+            name="feed_forward",
+            signature="build(config) → m; m(x) → output; both (batch, length, d_model)",
+            features={},
+            overs=("x",),
+            causal="never",
+            tokens=False,
+            is_function=False,
+            call=_call_pointwise,
+        ),
+        Contract(
+            name="normalization",
+            signature="build(config) → m; m(x) → output; both (batch, length, d_model)",
+            features={},
+            overs=("x",),
+            causal="never",
+            tokens=False,
+            is_function=False,
+            call=_call_pointwise,
+        ),
+    )
+}

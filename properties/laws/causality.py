@@ -1,0 +1,142 @@
+"""Causality: nothing comes back from the future, and everything comes through from the past."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from ..case import position
+from ..comparison import Comparison, nonzero, same, zero
+from ..contracts import Inputs
+from ..law import law
+from ..trial import Trial
+from .padding import differentiable, embedded
+
+DECODERS = ("attention", "self_attention", "encoder", "causal_lm", "seq2seq")
+CAUSAL = {"causal": ("flag", "mask", "always"), "over": ("x",)}
+
+
+def _until(x: Inputs, t: int) -> Tensor:
+    """Boolean (batch, length): positions before ``t``."""
+    batch, length = x.x.shape[:2]
+    return (torch.arange(length, device=x.x.device) < t).expand(batch, -1)
+
+
+def _which_future(trial: Trial, x: Inputs, other: Inputs, t: int) -> str:
+    """Which later token it is that an earlier output sees."""
+    offsets = set()
+    for j in range(t, x.x.shape[1]):
+        one = x.x.clone()
+        one[:, j] = other.x[:, j]
+        moved = (trial(trial.with_content(x, one)) - trial(x)).abs().amax(dim=(0, 2))[:t]
+        offsets |= {j - int(i) for i in moved.nonzero().flatten()}
+    if offsets == {1}:
+        return "only the next token is seen: the causal diagonal is off by one (tril(1) for tril(0), > for ≥)"
+    return "later tokens are attended to: the causal mask is missing, transposed or overwritten on this path"
+
+
+@law(
+    "causality.no_future_influence",
+    formula=r"f(x)_i = f(x')_i \quad\text{if } x_j = x'_j \text{ for all } j \le i",
+    claims=("Q27.1",),
+    contracts=DECODERS,
+    paths=CAUSAL,
+    at_least={"length": 2},
+    draws={"cut": position(first=1)},
+    twin="causality.past_influences",
+)
+def no_future_influence(trial: Trial) -> Iterator[Comparison]:
+    """Whatever replaces the tokens from some position on, however large, no output before it moves."""
+    x, t = trial.inputs, trial.case.draws["cut"]
+    later = trial.other_content("future", x.x)
+    other = trial.with_content(x, torch.cat([x.x[:, :t], later[:, t:]], dim=1))
+    yield same(
+        lambda: trial(other),
+        lambda: trial(x),
+        only=_until(x, t) & trial.comparable(x),
+        cause=lambda gap: _which_future(trial, x, other, t),
+    )
+
+
+@law(
+    "causality.no_future_gradient",
+    formula=r"\partial f(x)_i / \partial x_j = 0 \quad (j > i)",
+    claims=("Q27.1",),
+    contracts=DECODERS,
+    paths={**CAUSAL, "grad": ("on",)},
+    at_least={"length": 2},
+    draws={"cut": position(first=1)},
+    applies=differentiable,
+    twin="causality.past_influences",
+)
+def no_future_gradient(trial: Trial) -> Iterator[Comparison]:
+    """The gradient of an output to every later token is exactly zero."""
+    x, t = embedded(trial), trial.case.draws["cut"]
+    before = _until(x, t)
+    yield zero(
+        lambda: trial.gradients(x, outputs=before & trial.comparable(x)),
+        what=f"gradient of the outputs before position {t} to the later tokens",
+        only=~before,
+        cause=lambda gap: "a later key keeps some weight, or a later token enters by another road (pooling, a norm)",
+    )
+
+
+@law(
+    "causality.past_influences",
+    formula=r"\partial f(x)_i / \partial x_j \neq 0 \quad (j \le i)",
+    claims=("Q27.1",),
+    contracts=DECODERS,
+    paths=CAUSAL,
+    at_least={"length": 2},
+    contents=("normal",),
+    draws={"at": position()},
+    twin="causality.no_future_influence",
+)
+def past_influences(trial: Trial) -> Iterator[Comparison]:
+    """Every real token up to and including its own position influences an output."""
+    x, i = trial.inputs, trial.case.draws["at"]
+    cause = "earlier tokens are masked too (a strict or transposed causal mask), or attention adds nothing"
+    here = torch.zeros_like(trial.comparable(x))
+    here[:, i] = trial.comparable(x)[:, i]
+    seen = _until(x, i + 1) & trial.real(x) & here.any(1, keepdim=True)
+    if x.x.is_floating_point():
+        influence = trial.gradients(x, outputs=here).abs().amax(-1)
+    else:
+        influence = torch.stack([_moved(trial, x, i, j) for j in range(x.x.shape[1])], dim=1)
+    yield nonzero(
+        lambda: torch.where(seen, influence, 1.0),
+        what=f"influence on the output at position {i}",
+        axes=("row", "of the token at position"),
+        cause=cause,
+    )
+
+
+def _moved(trial: Trial, x: Inputs, i: int, j: int) -> Tensor:
+    """How far another token at position ``j`` moves the output at ``i``: (batch,)."""
+    changed = x.x.clone()
+    changed[:, j] = trial.other_content("past", changed[:, j])
+    return (trial(trial.with_content(x, changed)) - trial(x)).abs()[:, i].amax(-1)
+
+
+@law(
+    "causality.prefix_consistency",
+    formula=r"f(x_{1 \ldots t}) = f(x)_{1 \ldots t}",
+    claims=("Q09.1", "Q27.1"),
+    contracts=DECODERS,
+    paths=CAUSAL,
+    at_least={"length": 2},
+    draws={"cut": position(first=1)},
+    twin="causality.past_influences",
+)
+def prefix_consistency(trial: Trial) -> Iterator[Comparison]:
+    """The outputs of a prefix do not depend on whether anything follows it."""
+    x, t = trial.inputs, trial.case.draws["cut"]
+    prefix = x.along("x", slice(0, t))
+    yield same(
+        lambda: trial(x)[:, :t],
+        lambda: trial(prefix),
+        only=trial.comparable(prefix),
+        cause=lambda gap: "an earlier output depends on the length: no causal mask, or one aligned to the wrong corner",
+    )

@@ -1,0 +1,87 @@
+"""Scaling: dividing the scores by √d_k keeps their variance at 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from ..comparison import Comparison, Undecidable, likely
+from ..contracts import Inputs
+from ..formulas import conditional_score_variance
+from ..law import law
+from ..statistics import chi_square_tails
+from ..trial import Trial
+
+FALSE_ALARM = 1e-12
+"""Of one example; so at most 1e-9 for a run of a thousand."""
+
+
+def attention_weights(trial: Trial, query: Tensor, key: Tensor) -> Tensor:
+    """The weights of any kernel, read off its output: with the identity for values, the output *is* the weights.
+
+    Query (batch, n, heads · d_k), key (batch, m, heads · d_k) → (batch, n, heads, m). A kernel gives d_k columns of
+    values a call, so m > d_k keys take several calls.
+    """
+    heads, d_k, m = trial.config.n_heads, trial.config.d_k, key.shape[1]
+    identity = torch.eye(m, device=key.device, dtype=key.dtype)
+    columns = []
+    for first in range(0, m, d_k):
+        value = torch.zeros(m, d_k, device=key.device, dtype=key.dtype)
+        part = identity[:, first : first + d_k]
+        value[:, : part.shape[1]] = part
+        memory = torch.cat([key, value.repeat(1, heads).expand(key.shape[0], -1, -1)], dim=-1)
+        columns.append(trial.run(Inputs(query, memory)).unflatten(-1, (heads, d_k))[..., : part.shape[1]])
+    return torch.cat(columns, dim=-1)
+
+
+@law(
+    "scaling.logit_variance",
+    formula=r"\mathrm{Var}(s\,q \cdot k) = s^2 d_k, \text{ which is } 1 \text{ for } s = 1/\sqrt{d_k}",
+    claims=("Q06.2", "Q17.1"),
+    contracts=("attention",),
+    paths={"over": ("memory",), "padding": ("absent",), "weights": ("no",), "scale": ("default", "one")},
+    sizes={"batch": (128,), "length": (1,), "memory_length": (9, 17), "n_heads": (2, 4), "groups": (1,), "d_k": (2, 4, 8)},
+    contents=("normal",),
+)
+def logit_variance(trial: Trial) -> Iterator[Comparison]:
+    """For independent standard normal queries and keys the logits have variance 1; without scaling, d_k.
+
+    Exact test: given q, the logits of m independent keys are normal with variance s²‖q‖², so the sum of their squared
+    deviations from their mean, over that variance, is χ² with m − 1 degrees of freedom, and the sums over rows and
+    heads add up. Softmax hides a constant per row only, which the mean takes away. False alarm 1e-12 an example; a
+    variance that is off by a factor of 3/4 or 4/3 is missed with probability below 1e-3 at the smallest sizes.
+    """
+    batch, m, heads, d_k = trial.case.batch, trial.case.memory_length, trial.config.n_heads, trial.config.d_k
+    query, key = trial.numbers("query", batch, 1, heads * d_k), trial.numbers("key", batch, m, heads * d_k)
+    with torch.no_grad():
+        weights = attention_weights(trial, query, key).double()[:, 0]
+    if bool((weights <= 0).any()):
+        raise Undecidable("a weight underflows to 0 in this dtype, so its logit cannot be read off")
+    logits = weights.log()
+    scale = 1.0 if trial.path["scale"] == "one" else d_k**-0.5
+    given_q = conditional_score_variance(query.double().unflatten(-1, (heads, d_k))[:, 0], scale=scale)
+    squares = (logits - logits.mean(-1, keepdim=True)).square().sum(-1)
+    statistic, freedom = float((squares / given_q).sum()), batch * heads * (m - 1)
+    below, above = chi_square_tails(statistic, freedom)
+    p_value = min(1.0, 2 * min(below, above))
+    variance = statistic / freedom * scale**2 * d_k
+    yield likely(
+        p_value,
+        false_alarm=FALSE_ALARM,
+        what=f"variance of the logits: {variance:.4g} where {scale**2 * d_k:.4g} is due",
+        cause=_wrong_scale(statistic / freedom * scale**2, d_k, heads),
+    )
+
+
+def _wrong_scale(squared: float, d_k: int, heads: int) -> str:
+    """Which mistake gives scores of variance ``squared`` · d_k."""
+    mistakes = {
+        "the scores are not scaled": 1.0,
+        "the scores are divided by d_k, not by its square root": d_k**-2,
+        "the scores are divided by √d_model, not by √d_k": 1 / (d_k * heads),
+        "the scores are multiplied by √d_k instead of divided": float(d_k),
+    }
+    cause = min(mistakes, key=lambda name: abs(torch.tensor(squared / mistakes[name]).log().item()))
+    return cause if 0.8 < squared / mistakes[cause] < 1.25 else "the scale is none of the usual ones"

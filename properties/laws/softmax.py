@@ -1,0 +1,94 @@
+"""Softmax: how it turns logits into weights, and where its gradient is flat.
+
+Any attention kernel is a softmax in disguise: with keys √d_k · I and values I, a query of logits z ∈ ℝ^{d_k} comes out as
+softmax(z). So these laws need nothing of a kernel but its three arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from ..comparison import Comparison, decided, same
+from ..contracts import Inputs
+from ..formulas import softmax_jacobian, softmax_norm_bound
+from ..law import law
+from ..tolerance import FLOOR, unit_roundoff
+from ..trial import Trial
+
+
+def softmax_of(trial: Trial, logits: Tensor) -> Tensor:
+    """softmax over the last axis of ``logits`` (batch, n, d_k), by way of the kernel, with its graph."""
+    d_k = trial.config.d_k
+    identity = torch.eye(d_k, device=logits.device, dtype=logits.dtype)
+    memory = torch.cat([identity * d_k**0.5, identity], dim=-1).expand(logits.shape[0], -1, -1)
+    return trial.run(Inputs(logits, memory))
+
+
+SOFTMAX = {
+    "contracts": ("attention",),
+    "claims": ("Q06.1",),
+    "sizes": {"n_heads": (1,), "length": (1,), "memory_length": (1,)},
+    "at_least": {"d_k": 2},
+    "contents": ("integers", "normal"),
+}
+
+
+@law(
+    "softmax.jacobian",
+    formula=r"\partial p_i / \partial z_j = p_i (\delta_{ij} - p_j), \qquad \lVert J \rVert_2 \le \tfrac12",
+    paths={"over": ("memory",), "padding": ("absent",), "weights": ("no",), "grad": ("on",)},
+    **SOFTMAX,
+)
+def jacobian(trial: Trial) -> Iterator[Comparison]:
+    """The derivative of the weights to the logits is diag(p) − ppᵀ, and stretches no vector by more than a half."""
+    z = trial.numbers("logits", trial.case.batch, 1, trial.config.d_k)
+
+    def by_autograd() -> Tensor:
+        with torch.enable_grad():
+            logits = z.detach().requires_grad_()
+            p = softmax_of(trial, logits)
+            rows = [torch.autograd.grad(p[..., i].sum(), logits, retain_graph=True)[0] for i in range(p.shape[-1])]
+        return torch.stack(rows, dim=-2)[:, 0].detach()
+
+    yield same(
+        by_autograd,
+        lambda: softmax_jacobian(softmax_of(trial, z).detach()[:, 0]),
+        what="∂p/∂z",
+        axes=("row", "weight", "logit"),
+        cause=lambda gap: "the backward pass is not that of the softmax of the scores that the forward pass used",
+    )
+    norm = float(torch.linalg.matrix_norm(by_autograd().double(), ord=2).max())
+    bound = float(softmax_norm_bound()) * (1 + FLOOR * trial.config.d_k * unit_roundoff(trial.torch_dtype))
+    yield decided(norm <= bound, measured=norm, allowed=bound, what="‖J‖₂", cause="the weights do not sum to 1")
+
+
+@law(
+    "softmax.saturation",
+    formula=r"\sum_i p_i(cz)^2 \text{ is non-decreasing in } c \ge 0",
+    paths={"over": ("memory",), "padding": ("absent",), "weights": ("no",)},
+    **SOFTMAX,
+)
+def saturation(trial: Trial) -> Iterator[Comparison]:
+    """The larger the logits are scaled, the more the weights concentrate, from uniform at 0."""
+    z = trial.numbers("logits", trial.case.batch, 1, trial.config.d_k)
+    scales = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
+    slack = FLOOR * trial.config.d_k * unit_roundoff(trial.torch_dtype)
+    with torch.no_grad():
+        purity = [softmax_of(trial, c * z).double().square().sum(-1) for c in scales]
+    uniform = 1 / trial.config.d_k
+    gap = float((purity[0] - uniform).abs().max())
+    yield decided(
+        gap <= slack, measured=gap, allowed=slack, what="Σp² − 1/n at scale 0", cause="equal logits do not share equally"
+    )
+    for smaller, larger, low, high in zip(scales, scales[1:], purity, purity[1:], strict=False):
+        drop = float((low - high).max())
+        yield decided(
+            drop <= slack,
+            measured=max(drop, 0.0),
+            allowed=slack,
+            what=f"fall of Σp² from scale {smaller} to {larger}",
+            cause="larger logits should concentrate the weights: the sign of the scores, or a clamp, is wrong",
+        )

@@ -1,0 +1,105 @@
+"""Code paths: which ways through a subject a law is tried on.
+
+Real bugs live on the paths nobody chose, and in pairs of options rather than in single ones. So the axes are
+enumerated, never drawn, and every *pair* of values of two axes occurs on at least one path (a pairwise covering
+array); all combinations would be a hundred times as many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from itertools import combinations, product
+from types import MappingProxyType
+
+from .law import Law
+from .subject import Subject
+
+Axes = Mapping[str, Sequence[str]]
+
+
+def axes_of(subject: Subject) -> dict[str, tuple[str, ...]]:
+    """Every axis of this subject with the values that it offers; the first value is the plainest."""
+    contract, accepted = subject.kind, subject.accepted
+    masks = [f for over in contract.overs if (f := contract.padding_feature(over)) in accepted]
+    causal = {"always": ("always",), "never": ("off",)}.get(contract.causal)
+    if causal is None:
+        causal = ("off", *(["flag"] if "is_causal" in accepted else []), *(["mask"] if "mask" in accepted else []))
+    axes = {
+        "over": contract.overs,
+        "padding": ("absent", *(["all-true", "right", "left", "scattered"] if masks else [])),
+        "causal": causal,
+        "weights": ("no", *(["yes"] if "need_weights" in accepted else [])),
+        "mode": ("eval",) if contract.is_function else ("eval", "train"),
+        "grad": ("on", "off"),
+        "scale": ("default", *(["one"] if "scale" in accepted else [])),
+    }
+    own = {name: tuple(values) for name, values in {**subject.options, **subject.paths}.items()}
+    return {**axes, **own}
+
+
+_DEFAULT = {"padding": ("absent", "all-true", "right"), "scale": ("default",)}
+
+_LACKS = {
+    "padding": "it takes no padding mask",
+    "causal": "it has no causal attention",
+    "over": "it has no second sequence",
+    "weights": "it does not return weights",
+    "mode": "it is a function: it has no training mode",
+}
+
+
+def impossible(subject: Subject, law: Law, path: Mapping[str, str]) -> str | None:
+    """Why ``law`` cannot be tried on this path of ``subject``; None if it can."""
+    contract = subject.kind
+    if path["over"] == "memory" and contract.causal == "optional" and path["causal"] != "off":
+        return "causal attention is defined for one sequence"
+    if path["padding"] != "absent" and contract.padding_feature(path["over"]) not in subject.accepted:
+        return f"it takes no padding mask for {path['over']}"
+    if path["padding"] in ("left", "scattered"):
+        moved = subject.positions_on(path) != "none"
+        if moved and contract.position_feature(path["over"]) not in subject.accepted:
+            return f"padding on the {path['padding']} moves positions, and it takes no position ids"
+    return law.applies(subject, path)
+
+
+def paths_for(subject: Subject, law: Law) -> tuple[list[Mapping[str, str]], str | None]:
+    """The paths on which ``law`` is tried on ``subject``; where there are none, the reason instead."""
+    if subject.contract not in law.contracts:
+        return [], f"it is a law of {', '.join(law.contracts)}"
+    if missing := sorted(law.needs - subject.accepted):
+        return [], f"it takes no {', '.join(missing)}"
+    axes = axes_of(subject)
+    for name, wanted in {**_DEFAULT, **law.paths}.items():
+        axes[name] = tuple(v for v in axes.get(name, wanted[:1]) if v in wanted)
+        if not axes[name]:
+            return [], _LACKS.get(name, f"it offers no {name} out of {', '.join(wanted)}")
+    return _cover(subject, law, axes)
+
+
+def _cover(subject: Subject, law: Law, axes: Axes) -> tuple[list[Mapping[str, str]], str | None]:
+    names = tuple(axes)
+    rows, reason = [], None
+    for values in product(*axes.values()):
+        path = dict(zip(names, values, strict=True))
+        if why := impossible(subject, law, path):
+            reason = reason or why
+        else:
+            rows.append(values)
+    return [MappingProxyType(dict(zip(names, row, strict=True))) for row in pairwise(tuple(rows))], reason
+
+
+@lru_cache(maxsize=256)
+def pairwise(rows: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+    """A few of ``rows`` in which every pair of values that two columns take together occurs (greedy, deterministic)."""
+    bit: dict[tuple[int, str, int, str], int] = {}
+    covers = []
+    for row in rows:
+        pairs = combinations(enumerate(row), 2) if len(row) > 1 else [((0, row[0]), (0, row[0]))]
+        covers.append(sum(1 << bit.setdefault((i, a, j, b), len(bit)) for (i, a), (j, b) in pairs))
+    missing, chosen = (1 << len(bit)) - 1, []
+    while missing:
+        best = max(range(len(rows)), key=lambda r: (covers[r] & missing).bit_count())
+        chosen.append(best)
+        missing &= ~covers[best]
+    return tuple(rows[r] for r in sorted(chosen))

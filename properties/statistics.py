@@ -1,0 +1,19 @@
+"""Exact tail probabilities, to any depth: normal approximations are off by orders of magnitude at 1e-12."""
+
+from __future__ import annotations
+
+import mpmath
+
+
+def chi_square_tails(statistic: float, freedom: int) -> tuple[float, float]:
+    """P(X ≤ statistic) and P(X ≥ statistic) for X ~ χ² with ``freedom`` degrees, by the incomplete gamma function.
+
+    Dimensionless. Raises ValueError for a negative statistic or no degrees of freedom.
+    """
+    if statistic < 0 or freedom < 1:
+        raise ValueError(f"expected a statistic ≥ 0 and freedom ≥ 1, got {statistic} and {freedom}")
+    half, x = mpmath.mpf(freedom) / 2, mpmath.mpf(statistic) / 2
+    with mpmath.workdps(40):
+        below = mpmath.gammainc(half, 0, x, regularized=True)
+        above = mpmath.gammainc(half, x, mpmath.inf, regularized=True)
+    return float(below), float(above)

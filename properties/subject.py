@@ -1,0 +1,219 @@
+"""Subjects: implementations that are held to the laws, and how a user declares one."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from .contracts import CONTRACTS, Contract, SubjectError
+
+DTYPES: dict[str, torch.dtype] = {
+    "float64": torch.float64,
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+VOCABULARY = 11
+MAX_LENGTH = 24
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a module is built from. ``options`` holds the value of each of the subject's own options on this path."""
+
+    d_model: int
+    n_heads: int
+    n_kv_heads: int
+    n_layers: int
+    d_ff: int
+    vocab_size: int = VOCABULARY
+    max_length: int = MAX_LENGTH
+    dropout: float = 0.0
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def d_k(self) -> int:
+        """Width of one head."""
+        return self.d_model // self.n_heads
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes that Hypothesis draws from, smallest first. Narrow them where an implementation is choosier."""
+
+    batch: Sequence[int] = (1, 2, 3)
+    length: Sequence[int] = (1, 2, 3, 4, 5, 6, 7)
+    memory_length: Sequence[int] = (1, 2, 3, 4, 5, 6, 7)
+    n_heads: Sequence[int] = (1, 2, 3, 4)
+    d_k: Sequence[int] = (1, 2, 3, 4, 8)
+    n_layers: Sequence[int] = (1, 2, 3)
+
+
+# LayerNorm over one feature is constant and over two is ±1: narrower models would pass for the wrong reason.
+_MODULE_SIZES = Sizes(d_k=(4, 8))
+
+
+@dataclass(frozen=True)
+class Projections:
+    """The weights of a multi-head layer, so that a loop over heads can recompute it.
+
+    Each ``w_*`` is (out, in) as in ``torch.nn.Linear``, each ``b_*`` (out,) or None.
+    """
+
+    w_q: Tensor
+    w_k: Tensor
+    w_v: Tensor
+    w_o: Tensor
+    b_q: Tensor | None = None
+    b_k: Tensor | None = None
+    b_v: Tensor | None = None
+    b_o: Tensor | None = None
+
+
+class CachedDecoder(Protocol):
+    """Incremental decoding of one batch. Raise ``Unsupported`` from what the implementation cannot do."""
+
+    def append(self, tokens: Tensor) -> Tensor:
+        """Tokens (batch, n ≥ 1) → logits (batch, n, vocabulary) of these tokens, given all that came before."""
+        ...
+
+    def reorder(self, rows: Tensor) -> None:
+        """Row r of the batch continues what row ``rows[r]`` held; ``rows`` is (batch,) integer."""
+        ...
+
+    def crop(self, length: int) -> None:
+        """Forget every position from ``length`` on."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """An implementation, and what it offers.
+
+    ``call`` is used as it is (an attention kernel); ``build`` makes a module from a :class:`Config`. Give one of them.
+    ``features`` are the optional keywords of the contract that it accepts: read off the signature where not given.
+    ``options`` are choices that change the function (where LayerNorm stands); every law runs over each.
+    ``paths`` are choices that must *not* change it (the backend); the first is the one the others are compared with.
+    ``positions`` says how it encodes positions, "none" if not at all (an option of that name overrides it).
+    ``fully_masked`` is what a query gives that may attend to nothing: "zero", "nan", or "undefined".
+    ``decoder(built, batch)`` starts a :class:`CachedDecoder`; ``projections(built)`` gives the weights of a layer.
+    ``inert`` maps name patterns of parameters that cannot influence the output to the reason.
+
+    Raises :class:`SubjectError` where a field does not fit the contract.
+    """
+
+    name: str
+    contract: str
+    call: Callable[..., Any] | None = None
+    build: Callable[[Config], Any] | None = None
+    features: frozenset[str] | Iterable[str] | None = None
+    options: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    paths: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    positions: str = "none"
+    grouped_queries: bool = False
+    fully_masked: str = "undefined"
+    dtypes: Sequence[str] = tuple(DTYPES)
+    devices: Sequence[str] = ("cpu", "cuda")
+    sizes: Sizes | None = None
+    decoder: Callable[[Any, int], CachedDecoder] | None = None
+    projections: Callable[[Any], Projections] | None = None
+    inert: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the declaration and read the features off the signature."""
+        if self.contract not in CONTRACTS:
+            raise SubjectError(
+                f"{self.name}: expected a contract out of {', '.join(CONTRACTS)}; got {self.contract!r}"
+            )
+        if (self.call is None) == (self.build is None):
+            raise SubjectError(f"{self.name}: expected exactly one of call= (a function) and build= (a factory)")
+        if self.fully_masked not in ("zero", "nan", "undefined"):
+            raise SubjectError(f"{self.name}: fully_masked: expected zero, nan or undefined; got {self.fully_masked!r}")
+        if unknown := set(self.dtypes) - set(DTYPES):
+            raise SubjectError(f"{self.name}: dtypes: expected some of {', '.join(DTYPES)}; got {sorted(unknown)}")
+        if self.features is not None:
+            object.__setattr__(self, "features", frozenset(self.features))
+            if unknown := set(self.features) - set(self.kind.features):
+                raise SubjectError(
+                    f"{self.name}: features of contract {self.contract}: expected some of "
+                    f"{', '.join(self.kind.features)}; got {sorted(unknown)}"
+                )
+        for name, values in {**self.options, **self.paths}.items():
+            if not values or isinstance(values, str):
+                raise SubjectError(f"{self.name}: {name}: expected a sequence of one or more values; got {values!r}")
+
+    @property
+    def kind(self) -> Contract:
+        """The contract itself."""
+        return CONTRACTS[self.contract]
+
+    @property
+    def drawn_sizes(self) -> Sizes:
+        """The sizes that cases are drawn from."""
+        return self.sizes or (Sizes() if self.kind.is_function else _MODULE_SIZES)
+
+    @cached_property
+    def accepted(self) -> frozenset[str]:
+        """The features of this subject, declared or read off the signature of what it calls."""
+        if self.features is not None:
+            return frozenset(self.features)
+        called = self.call or self.build_smallest()
+        return _keywords(called) & frozenset(self.kind.features)
+
+    def options_on(self, path: Mapping[str, str]) -> Mapping[str, str]:
+        """This subject's own options and paths at ``path``."""
+        own = {**self.options, **self.paths}
+        return MappingProxyType({name: path.get(name, own[name][0]) for name in own})
+
+    def positions_on(self, path: Mapping[str, str]) -> str:
+        """How positions are encoded on ``path``; "none" if they are not."""
+        return path.get("positions", self.positions)
+
+    def make(self, config: Config) -> Any:
+        """What is called: ``call`` itself, or a module built for ``config``."""
+        return self.call if self.build is None else self.build(config)
+
+    def build_smallest(self) -> Any:
+        """A module of the smallest size that this subject allows."""
+        sizes = self.drawn_sizes
+        n_heads = min(sizes.n_heads)
+        d_model = n_heads * min(sizes.d_k)
+        config = Config(d_model, n_heads, n_heads, 1, 2 * d_model, options=self.options_on({}))
+        try:
+            return self.make(config)
+        except Exception as error:
+            raise SubjectError(f"{self.name}: build({config}) raised {type(error).__name__}: {error}") from error
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        """The implementation itself, so that a decorated function can still be used."""
+        return (self.call or self.build)(*args, **keywords)  # type: ignore[misc]
+
+
+def _keywords(called: Any) -> frozenset[str]:
+    """Names of the parameters of a function, or of a module's ``forward``."""
+    function = called.forward if isinstance(called, torch.nn.Module) else called
+    try:
+        return frozenset(inspect.signature(function).parameters)
+    except (TypeError, ValueError):  # built-in functions have no readable signature
+        return frozenset()
+
+
+def subject(contract: str, **declared: Any) -> Callable[[Callable[..., Any]], Subject]:
+    """Declare the decorated kernel, or factory of modules, as a subject of ``contract``.
+
+    Keywords are those of :class:`Subject`. Raises :class:`SubjectError` where they do not fit.
+    """
+
+    def declare(function: Callable[..., Any]) -> Subject:
+        role = "call" if CONTRACTS.get(contract) is None or CONTRACTS[contract].is_function else "build"
+        name = declared.pop("name", getattr(function, "__name__", type(function).__name__))
+        return Subject(name=name, contract=contract, **{role: function}, **declared)
+
+    return declare
