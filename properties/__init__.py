@@ -4,10 +4,18 @@ Declare an implementation with :func:`subject` or :class:`Subject`, then hold it
 :func:`parametrize_with_properties` in pytest, with :func:`check_subject` in Python, or with ``veriformer check``.
 """
 
-from .contracts import CONTRACTS, SubjectError, Unsupported
-from .engine import Result, Status, check_subject
-from .law import LAWS
-from .subject import CachedDecoder, Config, Projections, Sizes, Subject, subject
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .contracts import CONTRACTS, SubjectError, Unsupported
+    from .engine import Result, Status, check_subject
+    from .law import LAWS
+    from .parametrize import parametrize_with_properties
+    from .subject import CachedDecoder, Config, Projections, Sizes, Subject, subject
+    from .violation import Violation
 
 __all__ = [
     "CONTRACTS",
@@ -21,6 +29,26 @@ __all__ = [
     "Subject",
     "SubjectError",
     "Unsupported",
+    "Violation",
     "check_subject",
+    "parametrize_with_properties",
     "subject",
 ]
+
+_HOME = {
+    "contracts": ("CONTRACTS", "SubjectError", "Unsupported"),
+    "engine": ("LAWS", "Result", "Status", "check_subject"),
+    "parametrize": ("parametrize_with_properties",),
+    "subject": ("CachedDecoder", "Config", "Projections", "Sizes", "Subject", "subject"),
+    "violation": ("Violation",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for, when it is: pytest loads this package in every run, and torch takes seconds."""
+    for module, names in _HOME.items():
+        if name in names:
+            value = getattr(import_module(f".{module}", __name__), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn, SearchStrategy
+from hypothesis.strategies import DrawFn
 
 from .law import Draw, Law
 from .subject import Config, Sizes, Subject
@@ -83,8 +84,16 @@ def impossible_size(law: Law, subject: Subject) -> str | None:
     """Why no size that the subject allows is large enough for the law; None if one is."""
     for name in law.at_least:
         if not _choices(law, subject.drawn_sizes, name):
-            return f"it needs {name} ≥ {law.at_least[name]}, and the subject allows {list(getattr(subject.drawn_sizes, name))}"
+            allowed = list(getattr(subject.drawn_sizes, name))
+            return f"it needs {name} ≥ {law.at_least[name]}, and the subject allows {allowed}"
     return None
+
+
+# Hypothesis works out a label for every new strategy object; the same few are asked for in every example.
+_sampled = cache(lambda choices: st.sampled_from(choices))
+_between = cache(lambda low, high: st.integers(low, high))
+_permuted = cache(lambda n: st.permutations(range(n)).map(tuple))
+_positions_out_of = cache(lambda n: st.sets(st.integers(0, n - 1), max_size=n - 1))
 
 
 @st.composite
@@ -93,10 +102,10 @@ def _real_positions(draw: DrawFn, *, batch: int, length: int, side: str) -> tupl
     rows = []
     for _ in range(batch):
         if side == "scattered":
-            pads = draw(st.sets(st.integers(0, length - 1), max_size=length - 1))
+            pads = draw(_positions_out_of(length))
             rows.append("".join("01"[p not in pads] for p in range(length)))
         else:
-            pad = draw(st.integers(0, length - 1))
+            pad = draw(_between(0, length - 1))
             rows.append("1" * (length - pad) + "0" * pad if side == "right" else "0" * pad + "1" * (length - pad))
     return tuple(rows)
 
@@ -106,10 +115,10 @@ def cases(draw: DrawFn, law: Law, subject: Subject, path: Mapping[str, str]) -> 
     """Cases of ``law`` for ``subject`` on ``path``. They shrink to few and small, with small integers inside."""
     sizes: dict[str, Any] = {}
     for name in ("batch", "length", "memory_length", "n_heads", "d_k", "n_layers"):
-        sizes[name] = draw(st.sampled_from(_choices(law, subject.drawn_sizes, name)))
+        sizes[name] = draw(_sampled(tuple(_choices(law, subject.drawn_sizes, name))))
     grouped = subject.grouped_queries and "groups" not in law.sizes
     divisors = [g for g in range(1, sizes["n_heads"] + 1) if sizes["n_heads"] % g == 0]
-    sizes["groups"] = draw(st.sampled_from(divisors)) if grouped else 1
+    sizes["groups"] = draw(_sampled(tuple(divisors))) if grouped else 1
     real: tuple[str, ...] = ()
     if path["padding"] in ("right", "left", "scattered"):
         length = sizes["length" if path["over"] == "x" else "memory_length"]
@@ -119,9 +128,9 @@ def cases(draw: DrawFn, law: Law, subject: Subject, path: Mapping[str, str]) -> 
     del sizes["over"]
     return Case(
         **sizes,
-        contents=draw(st.sampled_from(law.contents)),
-        gain=1.0 if subject.kind.is_function else draw(st.sampled_from(GAINS)),
-        seed=draw(st.integers(0, 2**16)),
+        contents=draw(_sampled(law.contents)),
+        gain=1.0 if subject.kind.is_function else draw(_sampled(GAINS)),
+        seed=draw(_between(0, 2**16)),
         real=real,
         draws=drawn,
     )
@@ -133,18 +142,15 @@ def _length(sizes: Mapping[str, Any]) -> int:
 
 def order() -> Draw:
     """Draws a permutation of the positions of the sequence that the law acts on."""
-    return lambda sizes: st.permutations(range(_length(sizes))).map(tuple)
+    return lambda sizes: _permuted(_length(sizes))
 
 
 def position(*, first: int = 0) -> Draw:
     """Draws a position of the sequence that the law acts on, from ``first`` on."""
-    return lambda sizes: st.integers(first, _length(sizes) - 1)
+    return lambda sizes: _between(first, _length(sizes) - 1)
 
 
 def one_of(*choices: Any) -> Draw:
     """Draws one of ``choices``."""
 
-    def strategy(sizes: Mapping[str, Any]) -> SearchStrategy[Any]:
-        return st.sampled_from(choices)
-
-    return strategy
+    return lambda sizes: _sampled(choices)

@@ -54,12 +54,12 @@ class Comparison:
     judge: Callable[[Trial], Outcome] = field(repr=False)
 
 
-def _difference(left: Tensor, right: Tensor, only: Tensor | None) -> Tensor:
-    """|left − right| in float64 with equal infinities and equal NaNs counted as equal; 0 outside ``only``."""
+def _difference(left: Tensor, right: Tensor, only: Tensor | None, *, nan_is_nan: bool = False) -> Tensor:
+    """|left − right| in float64; 0 outside ``only``. A NaN differs from everything, from a NaN too unless told."""
     if left.shape != right.shape:
         raise ValueError(f"a law compares {tuple(left.shape)} with {tuple(right.shape)}; mend the law")
     a, b = left.double(), right.double()
-    same = (a == b) | (a.isnan() & b.isnan())
+    same = (a == b) | (a.isnan() & b.isnan() & nan_is_nan)
     gap = torch.where(same, 0.0, (a - b).abs()).nan_to_num(nan=torch.inf)
     return gap if only is None else torch.where(_fit(only, gap), gap, 0.0)
 
@@ -116,7 +116,13 @@ def _calibrated(trial: Trial, run: Side, unperturbed: Tensor, only: Tensor | Non
 
 
 def within(
-    left: Side, right: Side, bound: Side, *, what: str = "output", only: Tensor | None = None, cause: Cause | None = None
+    left: Side,
+    right: Side,
+    bound: Side,
+    *,
+    what: str = "output",
+    only: Tensor | None = None,
+    cause: Cause | None = None,
 ) -> Comparison:
     """|left() − right()| ≤ bound(), entry by entry: for a law that brings its own derived bound."""
 
@@ -141,18 +147,23 @@ def equal(
     axes: tuple[str, ...] | None = None,
     cause: Cause | None = None,
 ) -> Comparison:
-    """``left()`` equals ``right()`` to the last bit, where ``only`` is true."""
+    """``left()`` equals ``right()`` to the last bit, NaN for NaN, where ``only`` is true."""
 
     def judge(trial: Trial) -> Outcome:
         a, b = left(), right()
-        gap = _difference(a, b, only)
+        gap = _difference(a, b, only, nan_is_nan=True)
         return _outcome(gap, a, b, _largest(gap), 0.0, what, axes, cause)
 
     return Comparison(judge)
 
 
 def zero(
-    value: Side, *, what: str, only: Tensor | None = None, axes: tuple[str, ...] | None = None, cause: Cause | None = None
+    value: Side,
+    *,
+    what: str,
+    only: Tensor | None = None,
+    axes: tuple[str, ...] | None = None,
+    cause: Cause | None = None,
 ) -> Comparison:
     """``value()`` is exactly 0, where ``only`` is true."""
 

@@ -49,7 +49,7 @@ class Inputs:
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Inputs:
         """The same inputs with ``change`` applied to every tensor."""
-        return Inputs(**{name: None if t is None else change(t) for name, t in vars(self).items()})
+        return replace(self, **{name: change(t) for name, t in vars(self).items() if t is not None})
 
     def rows(self, index: Any) -> Inputs:
         """The rows of the batch that ``index`` (a slice or integer tensor) selects."""
@@ -169,7 +169,7 @@ def _call_attention(kernel: Any, inputs: Inputs, path: Path, config: Any) -> Ten
     expected = (inputs.x.shape[0], config.n_heads, inputs.x.shape[1], config.d_k)
     if tuple(output.shape) != expected:
         raise SubjectError(
-            f"the kernel: expected an output of shape (batch, heads, query, d_k) = {expected}, got {tuple(output.shape)}"
+            f"the kernel: expected an output (batch, heads, query, d_k) of shape {expected}, got {tuple(output.shape)}"
         )
     return merge_heads(output)
 
@@ -228,7 +228,7 @@ CONTRACTS: dict[str, Contract] = {
     for contract in (
         Contract(
             name="attention",
-            signature="f(query, key, value) → output; query (batch, heads, n, d_k), key and value (batch, heads, m, d_k)",
+            signature="f(query, key, value) → output; (batch, heads, n, d_k), twice (batch, heads, m, d_k)",
             features={
                 "mask": "boolean (batch, 1, n, m), True = may attend",
                 "is_causal": _CAUSAL,
@@ -298,7 +298,7 @@ CONTRACTS: dict[str, Contract] = {
         ),
         Contract(
             name="seq2seq",
-            signature="build(config) → m; m(source, target) → logits; tokens (batch, m), (batch, n) → (batch, n, vocabulary)",
+            signature="build(config) → m; m(source, target) → logits; (batch, m), (batch, n) → (batch, n, vocabulary)",
             features={
                 "source_key_padding_mask": _PADDING,
                 "target_key_padding_mask": _PADDING,

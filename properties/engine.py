@@ -10,14 +10,15 @@ import time
 import unittest
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from enum import Enum
+from enum import StrEnum
 from fnmatch import fnmatch
+from itertools import product
 from typing import Any
 
 import hypothesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from hypothesis.errors import Flaky, Unsatisfiable
+from hypothesis.errors import Flaky, Unsatisfiable, UnsatisfiedAssumption
 from hypothesis.reporting import with_reporter
 from hypothesis.stateful import get_state_machine_test
 
@@ -29,7 +30,7 @@ from .law import LAWS, Law
 from .paths import paths_for
 from .subject import Subject
 from .trial import SubjectCrash, Trial
-from .violation import Token, Violation, told_path
+from .violation import Token, Violation, token_of, told_path
 
 GIVE_UP_AFTER = 25
 """Cases in a row, from the first on, that a subject declares unsupported, before the check is not applicable."""
@@ -38,7 +39,7 @@ STEPS = 12
 """Steps of one stateful exploration."""
 
 
-class Status(str, Enum):
+class Status(StrEnum):
     """What came of a check."""
 
     HELD = "held"
@@ -220,36 +221,41 @@ def plan(
     laws: Sequence[Law] | None = None,
     devices: Sequence[str] = ("cpu",),
     dtypes: Sequence[str] = ("float64",),
+    strength: int = 2,
 ) -> Plan:
-    """Every law (all of them by default) on every path of ``subject`` that it is about.
+    """Every law (all of them by default) on the paths of ``subject`` that it is about.
 
+    Every combination of values that ``strength`` axes of the path can take together occurs on one of them.
     Raises :class:`SubjectError` where the subject cannot be built.
     """
-    checks, absent = [], []
+    checks: list[Check] = []
+    absent: list[Result] = []
     for law in LAWS.values() if laws is None else laws:
         if subject.contract not in law.contracts:
             continue
-        paths, reason = paths_for(subject, law)
-        reason = impossible_size(law, subject) or (reason if not paths else None)
-        if reason is not None:
-            absent.append(_absent(subject, law, reason))
-            continue
-        for device in devices:
-            for dtype in dtypes:
-                if device not in subject.devices:
-                    absent.append(_absent(subject, law, f"it does not run on {device}", device, dtype))
-                elif dtype not in subject.dtypes:
-                    absent.append(_absent(subject, law, f"it does not compute in {dtype}", device, dtype))
-                else:
-                    name = address or subject.name
-                    checks += [Check(subject, law, path, device, dtype, name) for path in paths]
+        for device, dtype in product(devices, dtypes):
+            made, reasons = _checks(subject, law, device, dtype, address or subject.name, strength)
+            checks += made
+            absent += [_absent(subject, law, reason, device, dtype) for reason in sorted(reasons)]
     return Plan(checks, absent)
 
 
+def _checks(
+    subject: Subject, law: Law, device: str, dtype: str, address: str, strength: int
+) -> tuple[list[Check], set[str]]:
+    """The checks of one law, and why there are no others."""
+    if device not in subject.devices:
+        return [], {f"it does not run on {device}"}
+    if dtype not in subject.dtypes:
+        return [], {f"it does not compute in {dtype}"}
+    if (reason := impossible_size(law, subject)) is not None:
+        return [], {reason}
+    paths, reasons = paths_for(subject, law, device, strength)
+    return [Check(subject, law, path, device, dtype, address) for path in paths], reasons
+
+
 def _absent(subject: Subject, law: Law, reason: str, device: str = "", dtype: str = "") -> Result:
-    return Result(
-        law.name, subject.name, subject.contract, Status.NOT_APPLICABLE, {}, device, dtype, message=reason
-    )
+    return Result(law.name, subject.name, subject.contract, Status.NOT_APPLICABLE, {}, device, dtype, message=reason)
 
 
 def settings_for(profile: settings, *, max_examples: int | None = None) -> settings:
@@ -262,23 +268,26 @@ def settings_for(profile: settings, *, max_examples: int | None = None) -> setti
         print_blob=False,
         report_multiple_bugs=False,
         phases=(Phase.explicit, Phase.generate, Phase.target, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[*HealthCheck.__members__.values()],
     )
 
 
-def run(check: Check, *, using: settings, seed: int, expected: Expectation | None = None) -> Result:
+def run(
+    check: Check, *, using: settings, seed: int, expected: Expectation | None = None, shrink: bool = True
+) -> Result:
     """Try ``check`` on drawn cases; if its violation is ``expected``, on the pinned case alone."""
     started, record = time.perf_counter(), Record()
     if expected is not None:
         status, message, token = _pinned(check, expected, record)
     else:
-        status, message, token = _explored(check, using, seed, record)
+        phases = using.phases if shrink else tuple(p for p in using.phases if p is not Phase.shrink)
+        status, message, token = _explored(check, settings(using, phases=phases), seed, record)
     return Result(
         check.law.name,
         check.subject.name,
         check.subject.contract,
         status,
-        check.path,
+        dict(check.path),
         check.device,
         check.dtype,
         message,
@@ -309,9 +318,11 @@ def check_subject(
     """
     chosen = [law for law in LAWS.values() if fnmatch(law.name, properties)]
     if not chosen:
-        raise ValueError(f"expected a glob that matches a law, got {properties!r}; `veriformer list properties` names them")
+        raise ValueError(
+            f"expected a glob that matches a law, got {properties!r}; `veriformer list properties` names them"
+        )
     made = plan(subject, laws=chosen, devices=[device], dtypes=[dtype])
-    using = settings_for(settings.default, max_examples=max_examples)
+    using = settings_for(settings(), max_examples=max_examples)
     return [*made.not_applicable, *(run(check, using=using, seed=seed) for check in made.checks)]
 
 
@@ -320,8 +331,8 @@ def replay(check: Check, case: Case) -> Result:
     record = Record()
     status, message, token = _attempt(lambda: check.judge(case, record), check, record)
     return Result(
-        check.law.name, check.subject.name, check.subject.contract, status, check.path, check.device, check.dtype,
-        message, token, record.examples, record.comparisons, record.worst_ratio, record.p_value,
+        check.law.name, check.subject.name, check.subject.contract, status, dict(check.path), check.device,
+        check.dtype, message, token, record.examples, record.comparisons, record.worst_ratio, record.p_value,
     )  # fmt: skip
 
 
@@ -360,13 +371,17 @@ def _attempt(attempt: Any, check: Check, record: Record) -> tuple[Status, str, s
         found = next(_violations(flaky), None)
         if found is None:
             return Status.INCONCLUSIVE, "the outcome changes from call to call of the same case", ""
-        return Status.VIOLATED, f"{found}\n  beware     not at every call of this case: it is not deterministic", found.token
+        return (
+            Status.VIOLATED,
+            f"{found}\n  beware     not at every call of this case: it is not deterministic",
+            found.token,
+        )
     except unittest.SkipTest as reason:
         return Status.NOT_APPLICABLE, str(reason), ""
-    except (Unsatisfiable, hypothesis.errors.UnsatisfiedAssumption):
+    except (Unsatisfiable, UnsatisfiedAssumption):
         return _nothing_tried(record)
     except SubjectCrash as crash:
-        token = Token(check.law.name, check.path, check.device, check.dtype, crash.case).encode() if crash.case else ""
+        token = token_of(check, crash.case) if crash.case else ""
         again = f"\n  reproduce  veriformer check {check.address} --replay {token}" if token else ""
         return Status.CRASHED, f"{check.law.name} on path {told_path(check.path)}: {crash}{again}", token
     except SubjectError as error:

@@ -1,8 +1,8 @@
 """Code paths: which ways through a subject a law is tried on.
 
 Real bugs live on the paths nobody chose, and in pairs of options rather than in single ones. So the axes are
-enumerated, never drawn, and every *pair* of values of two axes occurs on at least one path (a pairwise covering
-array); all combinations would be a hundred times as many.
+enumerated, never drawn, and every *pair* of values of two axes occurs on at least one path (a covering array of
+strength 2); all combinations would be a hundred times as many. Strength 3, every triple, costs about three times that.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ def axes_of(subject: Subject) -> dict[str, tuple[str, ...]]:
     """Every axis of this subject with the values that it offers; the first value is the plainest."""
     contract, accepted = subject.kind, subject.accepted
     masks = [f for over in contract.overs if (f := contract.padding_feature(over)) in accepted]
-    causal = {"always": ("always",), "never": ("off",)}.get(contract.causal)
-    if causal is None:
-        causal = ("off", *(["flag"] if "is_causal" in accepted else []), *(["mask"] if "mask" in accepted else []))
+    causal: tuple[str, ...] = {"always": ("always",), "never": ("off",), "optional": ("off",)}[contract.causal]
+    if contract.causal == "optional":
+        causal += (*(["flag"] if "is_causal" in accepted else []), *(["mask"] if "mask" in accepted else []))
     axes = {
         "over": contract.overs,
         "padding": ("absent", *(["all-true", "right", "left", "scattered"] if masks else [])),
@@ -63,40 +63,60 @@ def impossible(subject: Subject, law: Law, path: Mapping[str, str]) -> str | Non
     return law.applies(subject, path)
 
 
-def paths_for(subject: Subject, law: Law) -> tuple[list[Mapping[str, str]], str | None]:
-    """The paths on which ``law`` is tried on ``subject``; where there are none, the reason instead."""
+def paths_for(subject: Subject, law: Law, device: str, strength: int) -> tuple[list[Mapping[str, str]], set[str]]:
+    """The paths on which ``law`` is tried on ``subject``, and why others are left out."""
     if subject.contract not in law.contracts:
-        return [], f"it is a law of {', '.join(law.contracts)}"
+        return [], {f"it is a law of {', '.join(law.contracts)}"}
     if missing := sorted(law.needs - subject.accepted):
-        return [], f"it takes no {', '.join(missing)}"
+        return [], {f"it takes no {', '.join(missing)}"}
     axes = axes_of(subject)
-    for name, wanted in {**_DEFAULT, **law.paths}.items():
+    for name, wanted in _restricted(law).items():
         axes[name] = tuple(v for v in axes.get(name, wanted[:1]) if v in wanted)
         if not axes[name]:
-            return [], _LACKS.get(name, f"it offers no {name} out of {', '.join(wanted)}")
-    return _cover(subject, law, axes)
+            return [], {_LACKS.get(name, f"it offers no {name} out of {', '.join(wanted)}")}
+    return _cover(subject, law, axes, device, strength)
 
 
-def _cover(subject: Subject, law: Law, axes: Axes) -> tuple[list[Mapping[str, str]], str | None]:
+def _restricted(law: Law) -> dict[str, Sequence[str]]:
+    return {**_DEFAULT, **law.paths}
+
+
+def _cover(
+    subject: Subject, law: Law, axes: Axes, device: str, strength: int
+) -> tuple[list[Mapping[str, str]], set[str]]:
     names = tuple(axes)
-    rows, reason = [], None
+    rows: list[tuple[str, ...]] = []
+    impossible_for: set[str] = set()
+    refused: set[str] = set()
     for values in product(*axes.values()):
         path = dict(zip(names, values, strict=True))
         if why := impossible(subject, law, path):
-            reason = reason or why
+            impossible_for.add(why)
+        elif why := subject.refuses(path, device):
+            refused.add(why)
         else:
             rows.append(values)
-    return [MappingProxyType(dict(zip(names, row, strict=True))) for row in pairwise(tuple(rows))], reason
+    chosen = covering(tuple(rows), min(strength, len(names)))
+    paths: list[Mapping[str, str]] = [MappingProxyType(dict(zip(names, row, strict=True))) for row in chosen]
+    return paths, refused if rows else impossible_for | refused
+
+
+def allows(law: Law, subject: Subject, path: Mapping[str, str], device: str) -> bool:
+    """Whether ``path`` is one that ``law`` may be tried on."""
+    axes = axes_of(subject)
+    for name, wanted in _restricted(law).items():
+        axes[name] = tuple(v for v in axes.get(name, wanted[:1]) if v in wanted)
+    known = path.keys() == axes.keys() and all(value in axes[name] for name, value in path.items())
+    return known and impossible(subject, law, path) is None and subject.refuses(path, device) is None
 
 
 @lru_cache(maxsize=256)
-def pairwise(rows: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
-    """A few of ``rows`` in which every pair of values that two columns take together occurs (greedy, deterministic)."""
-    bit: dict[tuple[int, str, int, str], int] = {}
+def covering(rows: tuple[tuple[str, ...], ...], strength: int) -> tuple[tuple[str, ...], ...]:
+    """A few of ``rows`` in which whatever ``strength`` columns take together occurs (greedy, deterministic)."""
+    bit: dict[tuple[tuple[int, str], ...], int] = {}
     covers = []
     for row in rows:
-        pairs = combinations(enumerate(row), 2) if len(row) > 1 else [((0, row[0]), (0, row[0]))]
-        covers.append(sum(1 << bit.setdefault((i, a, j, b), len(bit)) for (i, a), (j, b) in pairs))
+        covers.append(sum(1 << bit.setdefault(some, len(bit)) for some in combinations(enumerate(row), strength)))
     missing, chosen = (1 << len(bit)) - 1, []
     while missing:
         best = max(range(len(rows)), key=lambda r: (covers[r] & missing).bit_count())

@@ -104,6 +104,7 @@ class Subject:
     ``positions`` says how it encodes positions, "none" if not at all (an option of that name overrides it).
     ``fully_masked`` is what a query gives that may attend to nothing: "zero", "nan", or "undefined".
     ``decoder(built, batch)`` starts a :class:`CachedDecoder`; ``projections(built)`` gives the weights of a layer.
+    ``refuses(path, device)`` says why this way through the code is not offered, or None where it is.
     ``inert`` maps name patterns of parameters that cannot influence the output to the reason.
 
     Raises :class:`SubjectError` where a field does not fit the contract.
@@ -124,14 +125,13 @@ class Subject:
     sizes: Sizes | None = None
     decoder: Callable[[Any, int], CachedDecoder] | None = None
     projections: Callable[[Any], Projections] | None = None
+    refuses: Callable[[Mapping[str, str], str], str | None] = lambda path, device: None
     inert: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the declaration and read the features off the signature."""
         if self.contract not in CONTRACTS:
-            raise SubjectError(
-                f"{self.name}: expected a contract out of {', '.join(CONTRACTS)}; got {self.contract!r}"
-            )
+            raise SubjectError(f"{self.name}: expected a contract out of {', '.join(CONTRACTS)}; got {self.contract!r}")
         if (self.call is None) == (self.build is None):
             raise SubjectError(f"{self.name}: expected exactly one of call= (a function) and build= (a factory)")
         if self.fully_masked not in ("zero", "nan", "undefined"):

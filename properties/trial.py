@@ -17,7 +17,6 @@ from .case import Case
 from .contracts import Inputs, Path, SubjectError, Unsupported
 from .subject import DTYPES, VOCABULARY, Config, Subject
 
-
 T = TypeVar("T")
 
 
@@ -37,10 +36,10 @@ class Trial:
         self.notes: set[str] = set()
         self._noise = _Noise()
 
-    def like(self, *, case: Case | None = None, **path: str) -> Trial:
+    def like(self, *, case: Case | None = None, path: Path | None = None) -> Trial:
         """The same trial built again from nothing, with another case or on another path; perturbed together with it."""
-        changed = {**self.path, **path}
-        trial = Trial(self.subject, case or self.case, changed, device=str(self.device), dtype=self.dtype)
+        case, path = case or self.case, path or self.path
+        trial = Trial(self.subject, case, path, device=str(self.device), dtype=self.dtype)
         trial._noise = self._noise
         return trial
 
@@ -63,7 +62,8 @@ class Trial:
     def built(self) -> Any:
         """The kernel, or the module with its parameters filled from the case's seed."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.case.seed)
+            # torch.manual_seed would queue a stack trace for each absent kind of accelerator: a millisecond a call
+            torch.default_generator.manual_seed(self.case.seed)
             built = guarded(self.subject.make, self.config)
         if isinstance(built, torch.nn.Module):
             built = built.to(device=self.device, dtype=self.torch_dtype)
@@ -137,7 +137,9 @@ class Trial:
     def real(self, inputs: Inputs) -> Tensor:
         """Boolean (batch, length): which positions of the sequence that the law acts on are real."""
         real = getattr(inputs, f"{self.over}_real")
-        return torch.ones(self.content(inputs).shape[:2], dtype=torch.bool, device=self.device) if real is None else real
+        return (
+            torch.ones(self.content(inputs).shape[:2], dtype=torch.bool, device=self.device) if real is None else real
+        )
 
     def comparable(self, inputs: Inputs) -> Tensor:
         """Boolean (batch, length): which outputs mean anything: those of real tokens of ``x``."""

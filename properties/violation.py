@@ -27,6 +27,7 @@ class Token:
     """What a replay token says: which law, on which path, device and dtype, and the case."""
 
     law: str
+    contract: str
     path: Mapping[str, str]
     device: str
     dtype: str
@@ -34,7 +35,14 @@ class Token:
 
     def encode(self) -> str:
         """As a short string, the same on every machine."""
-        data = {"l": self.law, "p": dict(self.path), "d": self.device, "t": self.dtype, "c": self.case.to_data()}
+        data = {
+            "l": self.law,
+            "k": self.contract,
+            "p": dict(self.path),
+            "d": self.device,
+            "t": self.dtype,
+            "c": self.case.to_data(),
+        }
         packed = zlib.compress(json.dumps(data, separators=(",", ":"), sort_keys=True).encode(), 9)
         return f"{TOKEN_VERSION}.{base64.urlsafe_b64encode(packed).decode().rstrip('=')}"
 
@@ -43,13 +51,20 @@ class Token:
         """The inverse of :meth:`encode`. Raises :class:`BadToken`."""
         version, _, packed = text.partition(".")
         if version != TOKEN_VERSION:
-            raise BadToken(f"expected a replay token that begins with {TOKEN_VERSION}., got {text[:16]!r}; copy it whole")
+            raise BadToken(
+                f"expected a replay token that begins with {TOKEN_VERSION}., got {text[:16]!r}; copy it whole"
+            )
         try:
             raw = zlib.decompress(base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)))
             data: dict[str, Any] = json.loads(raw)
-            return cls(data["l"], data["p"], data["d"], data["t"], Case.from_data(data["c"]))
+            return cls(data["l"], data["k"], data["p"], data["d"], data["t"], Case.from_data(data["c"]))
         except (ValueError, KeyError, TypeError, zlib.error) as error:
             raise BadToken(f"the replay token is damaged ({type(error).__name__}); copy it whole") from error
+
+
+def token_of(check: Check, case: Case) -> str:
+    """The token that replays ``case`` under ``check``."""
+    return Token(check.law.name, check.subject.contract, check.path, check.device, check.dtype, case).encode()
 
 
 class Violation(AssertionError):
@@ -63,7 +78,7 @@ class Violation(AssertionError):
     @property
     def token(self) -> str:
         """The token that replays this case."""
-        return Token(self.check.law.name, self.check.path, self.check.device, self.check.dtype, self.case).encode()
+        return token_of(self.check, self.case)
 
     def message(self) -> str:
         """The whole message."""
@@ -89,6 +104,8 @@ class Violation(AssertionError):
 def _figure(outcome: Outcome) -> str:
     if outcome.p_value is not None:
         return f"p = {outcome.p_value:.2g}, allowed above {outcome.allowed:.0e}; {outcome.what}"
+    if outcome.measured == float("inf"):
+        return f"not a finite number: {outcome.what} ({outcome.got})"
     allowed = "exactly 0" if outcome.allowed == 0 else f"{outcome.allowed:.2e}"
     came = f" ({outcome.got})" if outcome.got else ""
     return f"{outcome.measured:.2e}, allowed {allowed}: {outcome.what}{came}"

@@ -58,21 +58,17 @@ def _projections(module: Any) -> Projections:
     return Projections(w_q, w_k, w_v, attention.out_proj.weight, b_q, b_k, b_v, attention.out_proj.bias)
 
 
-def _layer(kind: type[nn.Module], config: Config) -> nn.Module:
-    return kind(
-        config.d_model,
-        config.n_heads,
-        config.d_ff,
-        dropout=0.0,
-        batch_first=True,
-        norm_first=config.options["norm"] == "pre",
-    )
-
-
 class _TransformerEncoder(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
-        layer = _layer(nn.TransformerEncoderLayer, config)
+        layer = nn.TransformerEncoderLayer(
+            config.d_model,
+            config.n_heads,
+            config.d_ff,
+            dropout=0.0,
+            batch_first=True,
+            norm_first=config.options["norm"] == "pre",
+        )
         nested = config.options["nested_tensor"] == "on"
         self.encoder = nn.TransformerEncoder(layer, config.n_layers, enable_nested_tensor=nested)
 
@@ -136,7 +132,6 @@ MULTIHEAD_ATTENTION = [
         contract="self_attention",
         build=_MultiheadAttention,
         features={"key_padding_mask", "mask", "is_causal", "need_weights"},
-        fully_masked="nan",
         projections=_projections,
     ),
     Subject(
@@ -144,7 +139,6 @@ MULTIHEAD_ATTENTION = [
         contract="cross_attention",
         build=_MultiheadAttention,
         features={"key_padding_mask", "need_weights"},
-        fully_masked="nan",
         projections=_projections,
     ),
 ]
@@ -154,12 +148,10 @@ TRANSFORMER_ENCODER = Subject(
     build=_TransformerEncoder,
     options={"norm": ("pre", "post")},
     paths={"nested_tensor": ("off", "on")},
-    fully_masked="nan",
 )
 TRANSFORMER = Subject(
     name="torch.nn.Transformer",
     contract="seq2seq",
     build=_Transformer,
     options={"norm": ("pre", "post")},
-    fully_masked="nan",
 )

@@ -37,7 +37,9 @@ def batch_invariance(trial: Trial) -> Iterator[Comparison]:
             lambda alone=alone: trial(alone),
             what=f"output of row {row}",
             only=trial.comparable(alone),
-            cause=lambda gap: "rows are mixed: statistics over the batch, a view that folds batch into heads, a shared mask",
+            cause=lambda gap: (
+                "rows are mixed: statistics over the batch, a view that folds batch into heads, a shared mask"
+            ),
         )
 
 
@@ -80,7 +82,9 @@ def statelessness(trial: Trial) -> Iterator[Comparison]:
         lambda: fresh,
         what="output after a longer call",
         only=trial.comparable(x),
-        cause=lambda gap: "a table, mask or bias is cached under too small a key (its length, offset or device is missing)",
+        cause=lambda gap: (
+            "a table, mask or bias is cached under too small a key (its length, offset or device is missing)"
+        ),
     )
     longer = _other_shape(trial.like())
     untouched = trial.like()(longer)
@@ -124,7 +128,9 @@ def noncontiguous_inputs(trial: Trial) -> Iterator[Comparison]:
         lambda: trial(x.map(_strided)),
         lambda: trial(x),
         only=trial.comparable(x),
-        cause=lambda gap: "memory is read as if it were contiguous: view, as_strided, data_ptr or a reshape of the wrong axes",
+        cause=lambda gap: (
+            "memory is read as if it were contiguous: view, as_strided, data_ptr or a reshape of the wrong axes"
+        ),
     )
 
 
@@ -173,7 +179,7 @@ def _is_plain(subject: Subject, path: Path) -> str | None:
 def paths_agree(trial: Trial) -> Iterator[Comparison]:
     """Every way through the code computes the same function as the plainest one."""
     plain = plainest(trial.subject, trial.path)
-    x, other = trial.inputs, trial.like(**plain)
+    x, other = trial.inputs, trial.like(path=plain)
     yield same(
         lambda: trial(x),
         lambda: other(other.inputs),
@@ -215,10 +221,7 @@ def agreement_with_oracle(trial: Trial) -> Iterator[Comparison]:
     yield within(
         lambda: trial(x).double(),
         lambda: merge_heads(oracle_attention(query, key, value, mask=mask, scale=scale)),
-        lambda: merge_heads(
-            attention_error_bound(query, key, value, mask=mask, scale=scale, dtype=trial.torch_dtype)
-        ),
+        lambda: merge_heads(attention_error_bound(query, key, value, mask=mask, scale=scale, dtype=trial.torch_dtype)),
         only=trial.comparable(x) & keyed,
         cause=lambda gap: "the scale is not 1/√d_k, the softmax runs over another axis, or the mask is not applied",
     )
-

@@ -25,7 +25,7 @@ def _has_projections(subject: Subject, path: Path) -> str | None:
 
 @law(
     "heads.loop_equivalence",
-    formula=r"\mathrm{MultiHead}(x) = \sum_h \mathrm{softmax}\!\left(\tfrac{(xW_Q^h)(mW_K^h)^T}{\sqrt{d_k}}\right) m W_V^h W_O^h",
+    formula=r"\mathrm{MultiHead}(x, m) = \sum_h \mathrm{softmax}((xW_Q^h)(mW_K^h)^T / \sqrt{d_k})\, m W_V^h W_O^h",
     claims=("Q16.2",),
     contracts=("attention", "self_attention", "cross_attention"),
     at_least={"n_heads": 2, "length": 2},
@@ -55,7 +55,9 @@ def _kernel_by_heads(trial: Trial, x: Inputs) -> Tensor:
     outputs = []
     for h in range(case.n_heads):
         g = h // case.groups
-        q, rest = (x.x, x.memory) if x.memory is not None else x.x.split([case.n_heads * case.d_k, 2 * kv * case.d_k], -1)
+        q, rest = (
+            (x.x, x.memory) if x.memory is not None else x.x.split([case.n_heads * case.d_k, 2 * kv * case.d_k], -1)
+        )
         query = q.unflatten(-1, (case.n_heads, -1))[:, :, h]
         key, value = (part.unflatten(-1, (kv, -1))[:, :, g] for part in rest.chunk(2, -1))
         pair = torch.cat([key, value], dim=-1)
@@ -92,5 +94,3 @@ def _one_head(
 def _project(x: Tensor, weight: Tensor, bias: Tensor | None, rows: slice) -> Tensor:
     projected = x @ weight[rows].mT
     return projected if bias is None else projected + bias[rows]
-
-

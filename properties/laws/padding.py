@@ -72,9 +72,7 @@ def content(trial: Trial) -> Iterator[Comparison]:
     """What stands in the padding, however large, moves no real output."""
     x = trial.inputs
     other = _repadded(trial, x)
-    yield same(
-        lambda: trial(other), lambda: trial(x), only=trial.comparable(x), cause=lambda gap: _leak(trial, x, gap)
-    )
+    yield same(lambda: trial(other), lambda: trial(x), only=trial.comparable(x), cause=lambda gap: _leak(trial, x, gap))
 
 
 def _alone(trial: Trial, x: Inputs, row: int) -> Inputs:
@@ -152,7 +150,9 @@ def parameter_gradients(trial: Trial) -> Iterator[Comparison]:
         one_by_one,
         what="parameter gradient",
         axes=("parameter entry",),
-        cause=lambda gap: "padded positions take part in the forward pass, or a NaN in a padded row reaches the weights",
+        cause=lambda gap: (
+            "padded positions take part in the forward pass, or a NaN in a padded row reaches the weights"
+        ),
     )
 
 
@@ -168,7 +168,7 @@ def _masks_at_all(subject: Subject, path: Path) -> str | None:
 
 @law(
     "padding.fully_masked_rows",
-    formula=r"\text{keys}(i) = \emptyset \;\Rightarrow\; f(x)_i \in \{0, \mathrm{NaN}\} \text{ as declared, not a function of } x",
+    formula=r"\text{no real key} \Rightarrow f(x)_i \in \{0, \mathrm{NaN}\} \text{ as declared}",
     claims=("Q07.2",),
     contracts=SEQUENCES,
     paths={"padding": PADDED},
@@ -178,7 +178,7 @@ def _masks_at_all(subject: Subject, path: Path) -> str | None:
     twin="padding.real_tokens_matter",
 )
 def fully_masked_rows(trial: Trial) -> Iterator[Comparison]:
-    """A row without any real key gives what the subject declares, never a mixture of padding; other rows do not notice."""
+    """A row without a real key gives what the subject declares, never a mixture of padding; others do not notice."""
     full, row = trial.inputs, trial.case.draws["empty"]
     field = f"{trial.over}_real"
     real = trial.real(full).clone()
@@ -190,7 +190,7 @@ def fully_masked_rows(trial: Trial) -> Iterator[Comparison]:
     yield same(lambda: trial(x), lambda: trial(full), what="output of the other rows", only=others)
     if trial.subject.contract == "attention":
         yield from _declared(trial, x, row)
-    elif trial.subject.fully_masked != "nan" and trial.path["grad"] == "on":
+    elif trial.subject.fully_masked == "zero" and trial.path["grad"] == "on":
         yield finite(
             lambda: _flat(trial.parameter_gradients(x, outputs=others)),
             what="parameter gradient of a loss on the other rows",
@@ -201,10 +201,18 @@ def fully_masked_rows(trial: Trial) -> Iterator[Comparison]:
 def _declared(trial: Trial, x: Inputs, row: int) -> Iterator[Comparison]:
     cause = "a row whose mask is empty attends uniformly, or to everything: a finite filler where −∞ was meant"
     if trial.subject.fully_masked == "zero":
-        yield zero(lambda: trial(x)[row], what="output of the empty row", axes=("position", "feature"), cause=lambda _: cause)
+        yield zero(
+            lambda: trial(x)[row], what="output of the empty row", axes=("position", "feature"), cause=lambda _: cause
+        )
     else:
         nan = torch.full_like(trial(x)[row], torch.nan)
-        yield equal(lambda: trial(x)[row], lambda: nan, what="output of the empty row", axes=("position", "feature"), cause=lambda _: cause)
+        yield equal(
+            lambda: trial(x)[row],
+            lambda: nan,
+            what="output of the empty row",
+            axes=("position", "feature"),
+            cause=lambda _: cause,
+        )
 
 
 @law(

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..comparison import Comparison, Undecidable, likely
 from ..contracts import Inputs
-from ..formulas import conditional_score_variance
+from ..formulas import conditional_score_variance, score_variance
 from ..law import law
 from ..statistics import chi_square_tails
 from ..trial import Trial
@@ -42,7 +42,14 @@ def attention_weights(trial: Trial, query: Tensor, key: Tensor) -> Tensor:
     claims=("Q06.2", "Q17.1"),
     contracts=("attention",),
     paths={"over": ("memory",), "padding": ("absent",), "weights": ("no",), "scale": ("default", "one")},
-    sizes={"batch": (128,), "length": (1,), "memory_length": (9, 17), "n_heads": (2, 4), "groups": (1,), "d_k": (2, 4, 8)},
+    sizes={
+        "batch": (128,),
+        "length": (1,),
+        "memory_length": (9, 17),
+        "n_heads": (2, 4),
+        "groups": (1,),
+        "d_k": (2, 4, 8),
+    },
     contents=("normal",),
 )
 def logit_variance(trial: Trial) -> Iterator[Comparison]:
@@ -66,11 +73,11 @@ def logit_variance(trial: Trial) -> Iterator[Comparison]:
     statistic, freedom = float((squares / given_q).sum()), batch * heads * (m - 1)
     below, above = chi_square_tails(statistic, freedom)
     p_value = min(1.0, 2 * min(below, above))
-    variance = statistic / freedom * scale**2 * d_k
+    due = score_variance(d_k, scale=scale)
     yield likely(
         p_value,
         false_alarm=FALSE_ALARM,
-        what=f"variance of the logits: {variance:.4g} where {scale**2 * d_k:.4g} is due",
+        what=f"variance of the logits: {statistic / freedom * due:.4g} where {due:.4g} is due",
         cause=_wrong_scale(statistic / freedom * scale**2, d_k, heads),
     )
 

@@ -1,0 +1,177 @@
+"""Evidence: what speaks for or against a claim, and how it is gathered.
+
+Nobody types a verdict. A claim lists its evidence, each piece is run, and :func:`verdict` reads the outcome off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from veriformer.derivations import derivation
+from veriformer.properties import Status, Subject
+from veriformer.properties.engine import Result, plan, replay, run, settings_for
+from veriformer.properties.law import Law
+from veriformer.properties.laws import LAWS
+from veriformer.properties.profiles import PROFILES
+from veriformer.properties.violation import Token
+
+from .faults import FAULTS, planted
+from .reference_subject import REFERENCE
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one piece of evidence gave: whether it speaks as it should, in a line, with its figures."""
+
+    kind: str  # "holds", "bites", "proved" or "falsified"
+    name: str
+    stands: bool
+    summary: str
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Holds:
+    """A law holds on the reference, and a planted fault breaks it."""
+
+    law: str
+
+    def gather(self, gatherer: Gatherer) -> list[Finding]:
+        """Two findings: the law on the reference, and on a fault."""
+        return [gatherer.law(LAWS[self.law]), gatherer.bite(self.law)]
+
+
+@dataclass(frozen=True)
+class Proved:
+    """A derivation checks, step by step."""
+
+    page: str
+
+    def gather(self, gatherer: Gatherer) -> list[Finding]:
+        """One finding."""
+        return [gatherer.page(self.page)]
+
+
+@dataclass(frozen=True)
+class Falsified:
+    """The sheet's sentence, word for word, as a law: broken by the stored counterexample ``token``.
+
+    ``condition`` says under what condition it holds after all (the verdict is then conditional), with the law that
+    shows it; None where the sentence is false as it stands (refuted).
+    """
+
+    literal: Law
+    token: str
+    condition: str | None = None
+    under: Law | None = None
+
+    def gather(self, gatherer: Gatherer) -> list[Finding]:
+        """The counterexample, replayed; and the sentence under its condition."""
+        found = [gatherer.counterexample(self.literal, self.token)]
+        return found if self.under is None else [*found, gatherer.law(self.under)]
+
+
+Evidence = Holds | Proved | Falsified
+
+
+class Gatherer:
+    """Runs evidence on the reference, each piece once however many claims point to it."""
+
+    def __init__(self, *, profile: str = "dev", seed: int = 0, say: Callable[[str], None] = lambda text: None) -> None:
+        """``say`` is told what is being run."""
+        self.using, self.seed, self.say = settings_for(PROFILES[profile]), seed, say
+        self._found: dict[tuple[str, str], Finding] = {}
+
+    def law(self, law: Law) -> Finding:
+        """``law`` on every contract of the reference that it is about."""
+        return self._once("holds", law.name, lambda: _summed(law, self._run(law, REFERENCE)))
+
+    def _run(self, law: Law, subjects: Sequence[Subject]) -> list[Result]:
+        checks = [check for subject in subjects for check in plan(subject, laws=[law]).checks]
+        return [run(check, using=self.using, seed=self.seed) for check in checks]
+
+    def bite(self, law: str) -> Finding:
+        """The first planted fault of ``law``: it must be caught."""
+        return self._once("bites", law, lambda: self._bite(law))
+
+    def _bite(self, law: str) -> Finding:
+        fault = next(f for f in FAULTS if law in f.laws)
+        with planted(fault) as subjects:
+            for subject in subjects:
+                for check in plan(subject, laws=[LAWS[law]]).checks:
+                    if run(check, using=self.using, seed=self.seed, shrink=False).status is Status.VIOLATED:
+                        return Finding("bites", law, True, f"fails on the planted fault {fault.name}")
+        return Finding("bites", law, False, f"does not notice the planted fault {fault.name}")
+
+    def page(self, name: str) -> Finding:
+        """A derivation, checked."""
+        return self._once("proved", name, lambda: _proved(name))
+
+    def counterexample(self, literal: Law, token: str) -> Finding:
+        """The stored counterexample to ``literal``."""
+        return self._once("falsified", literal.name, lambda: _counterexample(literal, token))
+
+    def _once(self, kind: str, name: str, gather: Callable[[], Finding]) -> Finding:
+        if (kind, name) not in self._found:
+            self.say(f"{kind}: {name}")
+            self._found[kind, name] = gather()
+        return self._found[kind, name]
+
+
+def _summed(law: Law, results: list[Result]) -> Finding:
+    wrong = [r for r in results if r.status is not Status.HELD]
+    figures: dict[str, Any] = {
+        "checks": len(results),
+        "examples": sum(r.examples for r in results),
+        "worst_ratio": max((r.worst_ratio for r in results), default=0.0),
+        "contracts": sorted({r.contract for r in results}),
+    }
+    p_values = [r.p_value for r in results if r.p_value is not None]
+    told = f"{figures['examples']} examples on {figures['checks']} paths"
+    if figures["worst_ratio"]:
+        told += f", worst error {figures['worst_ratio']:.0%} of the allowance"
+    if p_values:
+        figures["p_value"] = min(p_values)
+        told += f", smallest p {min(p_values):.2g}"
+    if wrong:
+        told = f"{wrong[0].status.value} on {len(wrong)} of {len(results)} paths: {wrong[0].message}"
+    return Finding("holds", law.name, bool(results) and not wrong, told, figures)
+
+
+def _proved(name: str) -> Finding:
+    report = derivation(name).check()
+    failed = [step for step in report.steps if not step.ok]
+    told = f"{len(report.steps)} steps checked" if report.ok else f"step {failed[0].number} fails: {failed[0].message}"
+    return Finding("proved", name, report.ok, told, {"steps": len(report.steps)})
+
+
+def _counterexample(literal: Law, token: str) -> Finding:
+    pinned = Token.decode(token)
+    subject = next(s for s in REFERENCE if s.contract == pinned.contract)
+    checks = plan(subject, laws=[literal]).checks
+    check = next((c for c in checks if dict(c.path) == dict(pinned.path)), None)
+    if check is None:
+        return Finding(
+            "falsified", literal.name, False, "the stored counterexample is on a path that is no longer there"
+        )
+    result = replay(check, pinned.case)
+    smallest = next((line.strip() for line in result.message.splitlines() if "smallest" in line), "")
+    return Finding(
+        "falsified",
+        literal.name,
+        result.status is Status.VIOLATED,
+        smallest.removeprefix("smallest").strip() or f"the stored counterexample is {result.status.value}",
+        {"token": token},
+    )
+
+
+def verdict(evidence: Sequence[Evidence], findings: Sequence[Finding]) -> str:
+    """What the evidence gives: supported, conditional, refuted; or open where it is missing or does not stand."""
+    if not evidence or not all(finding.stands for finding in findings):
+        return "open"
+    falsified = [piece for piece in evidence if isinstance(piece, Falsified)]
+    if not falsified:
+        return "supported"
+    return "conditional" if all(piece.under is not None for piece in falsified) else "refuted"

@@ -1,0 +1,87 @@
+"""The sheet's sentences, taken at their word, where a word too few makes them false.
+
+Each is a law like any other, tried by the same engine; but nobody is held to it. Beside it stands the same sentence
+under the condition that the sheet leaves out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from hypothesis import strategies as st
+
+from veriformer.properties.case import one_of
+from veriformer.properties.comparison import Comparison, Undecidable, likely
+from veriformer.properties.law import Law
+from veriformer.properties.laws import LAWS
+from veriformer.properties.laws.scaling import FALSE_ALARM, attention_weights
+from veriformer.properties.statistics import chi_square_tails
+from veriformer.properties.trial import Trial
+
+
+def _unit_variance(trial: Trial) -> Iterator[Comparison]:
+    """Dividing by √d_k keeps the variance of the logits at 1.
+
+    Queries have entries mean ± spread, keys a share ρ of the query and the rest standard normal noise. At mean 0 and
+    spread 1 every query has ‖q‖² = d_k exactly, so that the claim, if true, gives the sum of squared deviations of the
+    logits a χ² law exactly.
+    """
+    case, heads, d_k = trial.case, trial.config.n_heads, trial.config.d_k
+    mean, spread, shared = (case.draws[name] for name in ("query_mean", "query_spread", "shared_with_key"))
+    signs = trial.numbers("query", case.batch, 1, heads * d_k).sign()
+    query = mean + spread * signs
+    noise = trial.numbers("key", case.batch, case.memory_length, heads * d_k)
+    key = shared * query + (1 - shared**2) ** 0.5 * noise
+    weights = attention_weights(trial, query, key).detach().double()[:, 0]
+    if bool((weights <= 0).any()):
+        raise Undecidable("a weight underflows to 0, so its logit cannot be read off")
+    logits = weights.log()
+    statistic = float((logits - logits.mean(-1, keepdim=True)).square().sum())
+    freedom = case.batch * heads * (case.memory_length - 1)
+    p_value = min(1.0, 2 * min(chi_square_tails(statistic, freedom)))
+    yield likely(
+        p_value,
+        false_alarm=FALSE_ALARM,
+        what=f"variance of the logits: {statistic / freedom:.3g} where 1 is claimed",
+    )
+
+
+UNIT_VARIANCE = Law(
+    name="literal.scaled_logits_have_unit_variance",
+    statement="Whatever q and k are, dividing by √d_k keeps the variance of the logits at 1.",
+    formula=r"\mathrm{Var}(q \cdot k / \sqrt{d_k}) = 1",
+    function=_unit_variance,
+    contracts=("attention",),
+    claims=("Q06.2",),
+    paths={"over": ("memory",), "padding": ("absent",), "weights": ("no",), "grad": ("off",)},
+    sizes=LAWS["scaling.logit_variance"].sizes,
+    contents=("normal",),
+    draws={
+        "query_mean": one_of(0, 1, 2),
+        "query_spread": one_of(1, 2),
+        "shared_with_key": one_of(0.0, 0.5, 0.9),
+    },
+)
+
+UNIT_VARIANCE_OF_STANDARD_INDEPENDENT = replace(
+    UNIT_VARIANCE,
+    name="literal.scaled_logits_have_unit_variance.under_its_condition",
+    statement="For independent q and k with mean 0 and variance 1, dividing by √d_k keeps the variance at 1.",
+    draws={
+        "query_mean": lambda sizes: st.just(0),
+        "query_spread": lambda sizes: st.just(1),
+        "shared_with_key": lambda sizes: st.just(0.0),
+    },
+)
+
+ORDER_INVISIBLE = replace(
+    LAWS["order.permutation_equivariance"],
+    name="literal.without_positions_order_is_invisible",
+    statement="Without positional encoding order is invisible: permuting the tokens permutes the outputs.",
+    contracts=("encoder",),
+    paths={"causal": ("off", "flag"), "over": ("x",), "padding": ("absent",), "grad": ("off",), "mode": ("eval",)},
+)
+
+LITERAL: dict[str, Law] = {law.name: law for law in (UNIT_VARIANCE, ORDER_INVISIBLE)}
+"""The sentences that are false as they stand."""

@@ -1,0 +1,103 @@
+"""Finding subjects: by a built-in name, by ``module:attribute``, or by ``path/to/file.py:attribute``."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from .contracts import CONTRACTS, SubjectError
+from .subject import Subject
+from .trial import first_line
+
+BUILT_IN: dict[str, str] = {
+    "reference": "veriformer.claims.reference_subject:REFERENCE",
+    "torch.nn.functional.scaled_dot_product_attention": "veriformer.properties.adapters.torch_attention:SDPA",
+    "torch.nn.MultiheadAttention": "veriformer.properties.adapters.torch_modules:MULTIHEAD_ATTENTION",
+    "torch.nn.TransformerEncoder": "veriformer.properties.adapters.torch_modules:TRANSFORMER_ENCODER",
+    "torch.nn.Transformer": "veriformer.properties.adapters.torch_modules:TRANSFORMER",
+}
+"""Names that stand for an address. The modules behind them are imported only when they are asked for."""
+
+
+def load(address: str, *, contract: str | None = None) -> list[Subject]:
+    """The subjects at ``address``; only those of ``contract``, if it is given.
+
+    A bare function or class is taken as it is, if ``contract`` says what it is. Raises :class:`SubjectError`.
+    """
+    if contract is not None and contract not in CONTRACTS:
+        raise SubjectError(f"expected a contract out of {', '.join(CONTRACTS)}; got {contract!r}")
+    found = _resolve(BUILT_IN.get(address, address))
+    subjects = found if isinstance(found, (list, tuple)) else [found]
+    if len(subjects) == 1 and not isinstance(subjects[0], Subject):
+        return [_declared(subjects[0], address, contract)]
+    if not subjects or not all(isinstance(s, Subject) for s in subjects):
+        raise SubjectError(
+            f"{address}: expected a Subject or a list of them, got {_kind(found)}; declare it with @subject"
+        )
+    chosen = [s for s in subjects if contract in (None, s.contract)]
+    if not chosen:
+        offered = ", ".join(s.contract for s in subjects)
+        raise SubjectError(f"{address}: expected a subject of contract {contract}, it offers {offered}")
+    return chosen
+
+
+def _declared(found: Any, address: str, contract: str | None) -> Subject:
+    if not callable(found):
+        raise SubjectError(f"{address}: expected a Subject, or something to call; got {_kind(found)}")
+    if contract is None:
+        raise SubjectError(
+            f"{address}: expected a Subject, got {_kind(found)}; say what it is: --contract NAME, or @subject(NAME)"
+        )
+    if CONTRACTS[contract].is_function:
+        return Subject(name=address, contract=contract, call=found)
+    return Subject(name=address, contract=contract, build=found)
+
+
+def _kind(found: Any) -> str:
+    return f"a {type(found).__name__}"
+
+
+def _resolve(address: str) -> Any:
+    place, colon, attribute = address.rpartition(":")
+    if not colon or not place or not attribute:
+        names = ", ".join(BUILT_IN)
+        raise SubjectError(f"{address}: expected module:attribute, file.py:attribute, or one of {names}")
+    module = _from_file(Path(place)) if place.endswith(".py") else _from_name(place)
+    found: Any = module
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            offered = ", ".join(sorted(n for n, v in vars(module).items() if isinstance(v, Subject))) or "none"
+            raise SubjectError(f"{place} has no attribute {attribute!r}; subjects declared there: {offered}")
+        found = getattr(found, part)
+    return found
+
+
+def _from_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise SubjectError(f"{path}: expected a Python file, and there is none; check the path")
+    name = f"veriformer_subject_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise SubjectError(f"{path}: expected a Python file, got something that cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    sys.path.insert(0, str(path.parent.resolve()))
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise SubjectError(f"{path}: importing it raised {type(error).__name__}: {first_line(error)}") from error
+    finally:
+        sys.path.remove(str(path.parent.resolve()))
+    return module
+
+
+def _from_name(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except (Exception, SystemExit) as error:
+        raise SubjectError(f"{name}: importing it raised {type(error).__name__}: {first_line(error)}") from error
