@@ -18,7 +18,7 @@ from veriformer.properties.profiles import PROFILES
 from veriformer.properties.violation import Token
 
 from .faults import FAULTS, planted
-from .reference_subject import REFERENCE
+from .reference_subject import REFERENCE, subjects_of
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,9 @@ class Gatherer:
         return self._once("bites", law, lambda: self._bite(law))
 
     def _bite(self, law: str) -> Finding:
-        fault = next(f for f in FAULTS if law in f.laws)
-        with planted(fault) as subjects:
-            for subject in subjects:
+        fault, contract = next((f, c) for f in FAULTS for c, laws in f.caught.items() if law in laws)
+        with planted(fault) as package:
+            for subject in (s for s in subjects_of(package, name=fault.name) if s.contract == contract):
                 for check in plan(subject, laws=[LAWS[law]]).checks:
                     if run(check, using=self.using, seed=self.seed, shrink=False).status is Status.VIOLATED:
                         return Finding("bites", law, True, f"fails on the planted fault {fault.name}")

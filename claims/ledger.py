@@ -67,10 +67,10 @@ CLAIMS: tuple[Claim, ...] = (
             Holds("padding.parameter_gradients"),
             Holds("padding.real_tokens_matter"),
         ),
-        "With the mask, real outputs do not move with what stands in the padding, with how much of it there is, or with "
-        "its side, as long as position ids count real tokens only. No gradient reaches it, and the parameters get the "
-        "gradient of the unpadded rows. A better answer adds the two catches: padding on the left moves positions "
-        "unless position ids say otherwise, and the loss has to leave out padded positions as well.",
+        "With the mask, real outputs do not move with what stands in the padding, with how much of it there is, or "
+        "with its side, as long as position ids count real tokens only. No gradient reaches it, and the parameters "
+        "get the gradient of the unpadded rows. A better answer adds the two catches: padding on the left moves "
+        "positions unless position ids say otherwise, and the loss has to leave out padded positions as well.",
     ),
     Claim("Q02.2", "that is the same idea as an RNN's mask", "P"),
     Claim("Q03.1", "with W_Q ≠ W_K attention is directed; with one shared matrix A → B equals B → A", "PD"),
@@ -85,19 +85,20 @@ CLAIMS: tuple[Claim, ...] = (
         "large dot products push softmax where its gradient is flat",
         "PD",
         (Proved("softmax_jacobian"), Holds("softmax.jacobian"), Holds("softmax.saturation")),
-        "The Jacobian of softmax is diag(p) − ppᵀ, which stretches nothing by more than a half and vanishes as p becomes "
-        "one-hot. Scaling the logits up never spreads the weights, so large scores do flatten it. A better answer "
-        "adds what it takes: a unique maximum. Logits that tie for the maximum keep a slope between them at any scale.",
+        "The Jacobian of softmax is diag(p) − ppᵀ, which stretches nothing by more than a half and vanishes as p "
+        "becomes one-hot. Scaling the logits up never spreads the weights, so large scores do flatten it. A better "
+        "answer adds what it takes: a unique maximum. Logits that tie for the maximum keep a slope between them at "
+        "any scale.",
     ),
     Claim(
         "Q06.2",
         "dividing by √d_k keeps the variance of the logits at 1",
         "PD",
         _VARIANCE,
-        "For independent entries of mean 0 and variance 1 the variance of q·k is d_k, so after the division it is 1, at "
-        "every width. It is a statement about initialisation: queries with a mean, or of another scale, or keys that "
-        "share a part with the query have another variance, and the counterexample shows one. A better answer names the "
-        "condition, and says that training is free to leave it.",
+        "For independent entries of mean 0 and variance 1 the variance of q·k is d_k, so after the division it is "
+        "1, at every width. It is a statement about initialisation: queries with a mean, or of another scale, or "
+        "keys that share a part with the query have another variance, and the counterexample shows one. A better "
+        "answer names the condition, and says that training is free to leave it.",
     ),
     Claim("Q06.3", "a large number of inputs makes softmax put everything on the maximum", "P"),
     Claim("Q07.1", "a logit of zero is not no attention: e⁰ = 1, so unmasked padding takes a share", "P"),
@@ -120,9 +121,9 @@ CLAIMS: tuple[Claim, ...] = (
                 under=LAWS["order.permutation_equivariance"],
             ),
         ),
-        "Without positions a bidirectional encoder only permutes its outputs when its tokens are permuted, so no pooled "
-        "output can tell two orders apart; with any of the positional encodings it can. A causal mask breaks the "
-        "symmetry by itself: a decoder without positions does see order.",
+        "Without positions a bidirectional encoder only permutes its outputs when its tokens are permuted, so no "
+        "pooled output can tell two orders apart; with any of the positional encodings it can. A causal mask "
+        "breaks the symmetry by itself: a decoder without positions does see order.",
     ),
     Claim("Q12.1", "source and target may share one table: only the rows of tokens present are active", "P"),
     Claim("Q12.2", "sharing costs a larger softmax", "D"),
@@ -139,18 +140,18 @@ CLAIMS: tuple[Claim, ...] = (
         "heads by transpose and reshape equal a loop over heads, at the same order of cost",
         "P",
         (Holds("heads.loop_equivalence"),),
-        "Splitting d_model by reshape and transpose gives, to rounding, what a loop gives that computes each head from "
-        "its own slices of the weights, grouped heads included. A view without its transpose, or in the wrong order, is "
-        "caught. A better answer adds that the products cost the same for any number of heads while the softmax works "
-        "on h·n² numbers, not n².",
+        "Splitting d_model by reshape and transpose gives, to rounding, what a loop gives that computes each head "
+        "from its own slices of the weights, grouped heads included. A view without its transpose, or in the wrong "
+        "order, is caught. A better answer adds that the products cost the same for any number of heads while the "
+        "softmax works on h·n² numbers, not n².",
     ),
     Claim(
         "Q17.1",
         "why the scale: as in question 6",
         "PD",
         (*_VARIANCE, Proved("softmax_jacobian")),
-        "The same evidence as question 6: the scale holds the variance of the logits at 1 at initialisation, whatever "
-        "the width, and so holds softmax where it has a slope.",
+        "The same evidence as question 6: the scale holds the variance of the logits at 1 at initialisation, "
+        "whatever the width, and so holds softmax where it has a slope.",
     ),
     Claim("Q18.1", "what an encoder is made of", "P"),
     Claim("Q19.1", "Keras' Embedding has Xavier's variance 1/d, so that ×√d brings it to 1", "PD"),
@@ -181,17 +182,18 @@ CLAIMS: tuple[Claim, ...] = (
             Holds("causality.past_influences"),
         ),
         "At every depth tried, an output does not move however far later tokens are moved, its gradient to them is "
-        "exactly zero, and every earlier token does reach it. That is what lets one pass over a whole target sequence "
-        "train every position at once: no output sees the token that it has to predict.",
+        "exactly zero, and every earlier token does reach it. That is what lets one pass over a whole target "
+        "sequence train every position at once: no output sees the token that it has to predict.",
     ),
     Claim(
         "Q28.1",
         "the encoder is parallel over positions, the decoder in training too, at inference not",
         "P",
         (Holds("decoding.cached_equals_full"), Holds("causality.prefix_consistency")),
-        "One teacher-forced pass gives the logits that as many sequential passes give, with a KV cache or without, in "
-        "chunks, after beams are reordered and after a crop. So training takes one pass for n tokens, and generation n "
-        "passes that wait for each other: each needs the token before it. A cache saves work within a pass, not passes.",
+        "One teacher-forced pass gives the logits that as many sequential passes give, with a KV cache or without, "
+        "in chunks, after beams are reordered and after a crop. So training takes one pass for n tokens, and "
+        "generation n passes that wait for each other: each needs the token before it. A cache saves work in a "
+        "pass, not passes.",
     ),
     Claim("Q29.1", "byte-pair encoding, WordPiece and the unigram model", "P"),
     Claim("Q30.1", "the learning rate warms up and then falls with the inverse square root", "PD"),

@@ -38,6 +38,7 @@ class Outcome:
     got: str = ""
     cause: str | None = None
     p_value: float | None = None
+    figure: str | None = None
 
     @property
     def ratio(self) -> float:
@@ -196,7 +197,7 @@ def nonzero(value: Side, *, what: str, axes: tuple[str, ...] | None = None, caus
         if not dead.any():
             return Outcome(True, 0.0, 0.0, what)
         _, where = _place(dead.double(), axes)
-        return Outcome(False, 0.0, 0.0, f"{what}: expected other than 0", where, "got 0", cause)
+        return Outcome(False, 0.0, 0.0, what, where, cause=cause, figure=f"0, and anything else is due: {what}")
 
     return Comparison(judge)
 
@@ -210,9 +211,8 @@ def differs(left: Side, right: Side, *, what: str, cause: str | None = None) -> 
         noise = tolerance.FLOOR * tolerance.rounding(a, b)
         if _largest(gap) > noise:
             return Outcome(True, 0.0, 0.0, what)
-        return Outcome(
-            False, _largest(gap), noise, f"{what}: expected a difference above rounding", "everywhere", "", cause
-        )
+        figure = f"{_largest(gap):.2e}, and more than {noise:.2e} (rounding) is due: difference of {what}"
+        return Outcome(False, _largest(gap), noise, what, cause=cause, figure=figure)
 
     return Comparison(judge)
 

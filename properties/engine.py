@@ -27,6 +27,7 @@ from .case import Case, cases, impossible_size
 from .comparison import Comparison, Undecidable
 from .contracts import Path, SubjectError, Unsupported
 from .law import LAWS, Law
+from .loading import address_of
 from .paths import paths_for
 from .subject import Subject
 from .trial import SubjectCrash, Trial
@@ -84,7 +85,12 @@ class Check:
     path: Path
     device: str
     dtype: str
-    address: str
+    given_address: str | None = None
+
+    @property
+    def address(self) -> str:
+        """What to write on the command line for the subject."""
+        return self.given_address or address_of(self.subject)
 
     @property
     def id(self) -> str:
@@ -234,14 +240,14 @@ def plan(
         if subject.contract not in law.contracts:
             continue
         for device, dtype in product(devices, dtypes):
-            made, reasons = _checks(subject, law, device, dtype, address or subject.name, strength)
+            made, reasons = _checks(subject, law, device, dtype, address, strength)
             checks += made
             absent += [_absent(subject, law, reason, device, dtype) for reason in sorted(reasons)]
     return Plan(checks, absent)
 
 
 def _checks(
-    subject: Subject, law: Law, device: str, dtype: str, address: str, strength: int
+    subject: Subject, law: Law, device: str, dtype: str, address: str | None, strength: int
 ) -> tuple[list[Check], set[str]]:
     """The checks of one law, and why there are no others."""
     if device not in subject.devices:
@@ -268,7 +274,7 @@ def settings_for(profile: settings, *, max_examples: int | None = None) -> setti
         print_blob=False,
         report_multiple_bugs=False,
         phases=(Phase.explicit, Phase.generate, Phase.target, Phase.shrink),
-        suppress_health_check=[*HealthCheck.__members__.values()],
+        suppress_health_check=list(HealthCheck),  # pyright: ignore[reportArgumentType]
     )
 
 

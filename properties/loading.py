@@ -101,3 +101,19 @@ def _from_name(name: str) -> ModuleType:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:
         raise SubjectError(f"{name}: importing it raised {type(error).__name__}: {first_line(error)}") from error
+
+
+def address_of(subject: Subject) -> str:
+    """Where ``subject`` can be found again: its built-in name, or the module and attribute that hold it."""
+    if subject.name in BUILT_IN:
+        return subject.name
+    for name, module in list(sys.modules.items()):
+        for attribute, value in list(vars(module).items()) if isinstance(module, ModuleType) else ():
+            if value is subject or (type(value) is list and any(item is subject for item in value)):
+                file = getattr(module, "__file__", None)
+                return f"{_relative(Path(file))}:{attribute}" if file else f"{name}:{attribute}"
+    return f"MODULE:{subject.name}"
+
+
+def _relative(file: Path) -> Path:
+    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from . import engine, expected
 from .contracts import SubjectError
 from .law import LAWS
-from .loading import BUILT_IN, load
+from .loading import load
 from .subject import Subject
 from .violation import Token, Violation
 
@@ -86,10 +86,10 @@ def parametrize_with_properties(
     return lambda function: _hypothesis_test(function, parameters)
 
 
-def _each(subjects: Iterable[Subject | str]) -> Iterable[tuple[Subject, str]]:
+def _each(subjects: Iterable[Subject | str]) -> Iterable[tuple[Subject, str | None]]:
     for item in subjects:
         if isinstance(item, Subject):
-            yield item, item.name if item.name in BUILT_IN else f"{item.name} (give its module:attribute)"
+            yield item, None
         else:
             yield from ((subject, item) for subject in load(item))
 
@@ -120,5 +120,6 @@ def _hypothesis_test(function: Callable[..., None], parameters: list[Any]) -> Ca
     for attribute in ("__name__", "__qualname__", "__doc__", "__module__"):
         setattr(test, attribute, getattr(function, attribute))
     drawn = given(data=st.data())(test)
-    quiet = settings(deadline=None, suppress_health_check=[*HealthCheck.__members__.values()])
+    checks = list(HealthCheck)
+    quiet = settings(deadline=None, suppress_health_check=checks)  # pyright: ignore[reportArgumentType]
     return pytest.mark.parametrize("check", parameters)(quiet(drawn))

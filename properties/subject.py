@@ -49,8 +49,8 @@ class Sizes:
     """The sizes that Hypothesis draws from, smallest first. Narrow them where an implementation is choosier."""
 
     batch: Sequence[int] = (1, 2, 3)
-    length: Sequence[int] = (1, 2, 3, 4, 5, 6, 7)
-    memory_length: Sequence[int] = (1, 2, 3, 4, 5, 6, 7)
+    length: Sequence[int] = (1, 2, 3, 4, 5, 6, 7, 12, 20)
+    memory_length: Sequence[int] = (1, 2, 3, 4, 5, 6, 7, 12)
     n_heads: Sequence[int] = (1, 2, 3, 4)
     d_k: Sequence[int] = (1, 2, 3, 4, 8)
     n_layers: Sequence[int] = (1, 2, 3)

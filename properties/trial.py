@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -162,8 +162,9 @@ class Trial:
         Raises :class:`SubjectError` where shape or dtype are not what the contract says.
         """
         with torch.set_grad_enabled(self.path["grad"] == "on"):
+            inputs = inputs.map(_copied)  # a subject that writes on its inputs spoils them for this call alone
             if self.path["grad"] == "on":
-                inputs = inputs.map(lambda t: t.detach().requires_grad_() if t.is_floating_point() else t)
+                inputs = inputs.map(lambda t: t.requires_grad_() if t.is_floating_point() else t)
             return self.run(inputs).detach()
 
     def run(self, inputs: Inputs, parameters: Mapping[str, Tensor] | None = None) -> Tensor:
@@ -200,19 +201,17 @@ class Trial:
     def gradients(self, inputs: Inputs, *, outputs: Tensor, wrt: str | None = None) -> Tensor:
         """Gradient of a random combination of the outputs at ``outputs`` (boolean) to the content of ``wrt``."""
         wrt = wrt or self.over
-        content = getattr(inputs, wrt).detach().requires_grad_()
+        inputs = inputs.map(_copied)
+        content = getattr(inputs, wrt).requires_grad_()
         with torch.enable_grad():
-            output = self.run(replace(inputs, **{wrt: content}))
-            (gradient,) = torch.autograd.grad(self._mixed(output, outputs), content, allow_unused=True)
-        return torch.zeros_like(content) if gradient is None else gradient
+            return gradient_of(self._mixed(self.run(inputs), outputs), [content])[0]
 
     def parameter_gradients(self, inputs: Inputs, *, outputs: Tensor) -> dict[str, Tensor]:
         """Gradients of a random combination of the outputs at ``outputs`` to every trainable parameter, by name."""
         named = self.parameters()
         with torch.enable_grad():
-            loss = self._mixed(self.run(inputs, named), outputs)
-            found = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
-        return {n: torch.zeros_like(p) if g is None else g for (n, p), g in zip(named.items(), found, strict=True)}
+            loss = self._mixed(self.run(inputs.map(_copied), named), outputs)
+            return dict(zip(named, gradient_of(loss, list(named.values())), strict=True))
 
     def _mixed(self, output: Tensor, outputs: Tensor) -> Tensor:
         """A combination of the outputs with random weights that depend on the *rank* of a position among those kept.
@@ -265,6 +264,21 @@ class _Noise:
     """The source of perturbations that a trial and those made from it share; None while there are none."""
 
     rng: np.random.Generator | None = None
+
+
+def gradient_of(scalar: Tensor, inputs: Sequence[Tensor], *, keep: bool = False) -> list[Tensor]:
+    """The gradient of ``scalar`` to each of ``inputs``; 0 where there is no path to it (``keep`` the graph)."""
+    if not scalar.requires_grad:
+        return [torch.zeros_like(x) for x in inputs]
+    found = torch.autograd.grad(scalar, list(inputs), allow_unused=True, retain_graph=keep)
+    return [torch.zeros_like(x) if g is None else g for x, g in zip(inputs, found, strict=True)]
+
+
+def _copied(t: Tensor) -> Tensor:
+    """Equal values in memory of its own, laid out in the same way."""
+    if 0 in t.stride():
+        return t.detach().clone()
+    return torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device=t.device).copy_(t.detach())
 
 
 def _with_parameters(module: torch.nn.Module, parameters: dict[str, Tensor], *args: Any, **keywords: Any) -> Any:

@@ -102,6 +102,8 @@ class Violation(AssertionError):
 
 
 def _figure(outcome: Outcome) -> str:
+    if outcome.figure is not None:
+        return outcome.figure
     if outcome.p_value is not None:
         return f"p = {outcome.p_value:.2g}, allowed above {outcome.allowed:.0e}; {outcome.what}"
     if outcome.measured == float("inf"):
@@ -121,7 +123,9 @@ def told_path(path: Mapping[str, str]) -> str:
 def told_case(check: Check, case: Case) -> str:
     """A case as words: the sizes that matter to this contract, and what the law drew."""
     contract = check.subject.kind
-    parts = [f"batch {case.batch}", f"length {case.length}"]
+    parts = [f"batch {case.batch}"]
+    if "program" not in case.draws:
+        parts.append(f"length {case.length}")
     if check.path["over"] == "memory" or check.subject.contract in ("cross_attention", "seq2seq"):
         parts.append(f"memory length {case.memory_length}")
     parts += [f"heads {case.n_heads}", f"d_k {case.d_k}"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fnmatch import fnmatch
+from itertools import permutations
 
 import torch
 from torch import Tensor
@@ -17,6 +19,7 @@ from ..tolerance import attention_error_bound, unit_roundoff
 from ..trial import Trial
 
 EVERY = tuple(CONTRACTS)
+REPEATS = 6
 MODULES = tuple(name for name, contract in CONTRACTS.items() if not contract.is_function)
 
 
@@ -45,22 +48,33 @@ def batch_invariance(trial: Trial) -> Iterator[Comparison]:
 
 @law("consistency.determinism", formula=r"f(x) = f(x)", contracts=EVERY)
 def determinism(trial: Trial) -> Iterator[Comparison]:
-    """The same call twice gives the same output, to the last bit (with dropout 0 in training mode)."""
+    """The same call, time after time, gives the same output to the last bit (with dropout 0 in training mode)."""
     x = trial.inputs
     first = trial(x)
-    yield equal(
-        lambda: trial(x),
-        lambda: first,
-        only=trial.comparable(x),
-        cause=lambda gap: "something is drawn at random in the forward pass, or a call changes what the next one reads",
-    )
+    for _ in range(REPEATS):
+        yield equal(
+            lambda: trial(x),
+            lambda: first,
+            only=trial.comparable(x),
+            cause=lambda gap: "something is drawn at random in the forward pass, or a call changes what the next reads",
+        )
 
 
-def _other_shape(trial: Trial) -> Inputs:
-    """Inputs of one row fewer or more and of another length."""
+def _longer(trial: Trial) -> Inputs:
+    """Inputs two tokens longer, of one row where there are more."""
     x = trial.inputs
-    longer = x.along("x", [*range(x.x.shape[1]), 0, 0])
-    return longer.rows(slice(0, 1)) if trial.case.batch > 1 else longer
+    more = trial.other_content("longer", x.x[:, :1].repeat_interleave(2, dim=1))
+    grown = replace(x.along("x", [*range(x.x.shape[1]), 0, 0]), x=torch.cat([x.x, more], dim=1))
+    return grown.rows(slice(0, 1)) if trial.case.batch > 1 else grown
+
+
+def _shifted(trial: Trial) -> Inputs | None:
+    """The same tokens at positions that begin at 2, where the subject takes position ids."""
+    keyword = trial.subject.kind.position_feature("x")
+    if keyword not in trial.subject.accepted:
+        return None
+    batch, length = trial.inputs.x.shape[:2]
+    return replace(trial.inputs, x_positions=torch.arange(2, 2 + length, device=trial.device).expand(batch, -1))
 
 
 @law(
@@ -69,38 +83,22 @@ def _other_shape(trial: Trial) -> Inputs:
     contracts=EVERY,
 )
 def statelessness(trial: Trial) -> Iterator[Comparison]:
-    """A call, at another length or batch, does not change what the next call gives."""
-    x = trial.inputs
-    fresh = trial.like()(x)
-
-    def used() -> Tensor:
-        trial(_other_shape(trial))
-        return trial(x)
-
-    yield equal(
-        used,
-        lambda: fresh,
-        what="output after a longer call",
-        only=trial.comparable(x),
-        cause=lambda gap: (
-            "a table, mask or bias is cached under too small a key (its length, offset or device is missing)"
-        ),
-    )
-    longer = _other_shape(trial.like())
-    untouched = trial.like()(longer)
-    again = trial.like()
-
-    def used_shorter() -> Tensor:
-        again(x)
-        return again(longer)
-
-    yield equal(
-        used_shorter,
-        lambda: untouched,
-        what="output after a shorter call",
-        only=trial.comparable(longer),
-        cause=lambda gap: "a table, mask or bias cached at a shorter length is used for a longer one",
-    )
+    """A call, at another length, batch or offset, does not change what the next call gives."""
+    calls = {"plain": trial.inputs, "longer": _longer(trial), "shifted": _shifted(trial)}
+    given = {name: x for name, x in calls.items() if x is not None}
+    fresh = {name: trial.like()(x) for name, x in given.items()}
+    for first, then in permutations(given, 2):
+        if "plain" not in (first, then):
+            continue
+        used = trial.like()
+        used(given[first])
+        yield equal(
+            lambda used=used, then=then: used(given[then]),
+            lambda then=then: fresh[then],
+            what=f"output of the {then} call after a {first} one",
+            only=trial.comparable(given[then]),
+            cause=lambda gap: "a table, mask or bias is cached under too small a key: its length or offset is missing",
+        )
 
 
 @law("consistency.inputs_unmodified", formula=r"x \text{ after } f(x) = x", contracts=EVERY)

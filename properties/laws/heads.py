@@ -44,8 +44,9 @@ def loop_equivalence(trial: Trial) -> Iterator[Comparison]:
 
 
 def _mixing(trial: Trial) -> str:
-    grouped = " or grouped heads are repeated in the wrong order," if trial.case.groups > 1 else ""
-    return f"heads are mixed: a view without its transpose, a wrong scale,{grouped} or a head's slice is misplaced"
+    grouped = ", grouped heads repeated in the wrong order" if trial.case.groups > 1 else ""
+    masked = " or the mask" if trial.path["causal"] != "off" or trial.case.real else ""
+    return f"heads are mixed (a view without its transpose, a misplaced slice{grouped}), or the scale{masked} is wrong"
 
 
 def _kernel_by_heads(trial: Trial, x: Inputs) -> Tensor:

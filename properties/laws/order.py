@@ -66,7 +66,12 @@ def permutation_equivariance(trial: Trial) -> Iterator[Comparison]:
 def memory_permutation_invariance(trial: Trial) -> Iterator[Comparison]:
     """Without positions, the order of the keys (with their values) does not matter to any query."""
     x, new = trial.inputs, list(trial.case.draws["order"])
-    yield same(lambda: trial(x.along("memory", new)), lambda: trial(x), only=trial.comparable(x))
+    yield same(
+        lambda: trial(x.along("memory", new)),
+        lambda: trial(x),
+        only=trial.comparable(x),
+        cause=lambda gap: "keys are told apart by their index: positions or a bias, or values out of step with keys",
+    )
 
 
 def _sees_order(subject: Subject, path: Path) -> str | None:
@@ -129,4 +134,9 @@ def tokens_move_with_their_positions(trial: Trial) -> Iterator[Comparison]:
     batch, length = trial.inputs.x.shape[:2]
     positions = torch.arange(length, device=trial.device).expand(batch, -1)
     x = replace(trial.inputs, x_positions=positions)
-    yield same(lambda: trial(x.along("x", new)), lambda: trial(x)[:, new], only=trial.comparable(x)[:, new])
+    yield same(
+        lambda: trial(x.along("x", new)),
+        lambda: trial(x)[:, new],
+        only=trial.comparable(x)[:, new],
+        cause=lambda gap: "the position ids are ignored on the way, or a token's index is used beside its position",
+    )

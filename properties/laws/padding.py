@@ -36,13 +36,11 @@ def embedded(trial: Trial) -> Inputs:
 
 
 def _inverted(trial: Trial, x: Inputs) -> bool:
-    """Whether the mask reads the wrong way round: under the opposite mask, padding takes no part."""
-    field = f"{trial.over}_real"
-    opposite = replace(x, **{field: ~trial.real(x)})
-    other = _repadded(trial, x)
-    moved = (trial(replace(opposite, **{trial.over: trial.content(other)})) - trial(opposite)).abs()
-    seen = moved[trial.comparable(x)]
-    return seen.numel() > 0 and bool((seen == 0).all())
+    """Whether the mask is read the wrong way round: under the opposite mask each row gives what it gives alone."""
+    opposite = replace(x, **{f"{trial.over}_real": ~trial.real(x)})
+    rows = range(trial.case.batch)
+    gaps = [_kept(trial, x, r, trial(opposite)) - trial(_alone(trial, x, r)) for r in rows]
+    return all(bool((gap.abs() < 1e-6).all()) for gap in gaps)
 
 
 def _repadded(trial: Trial, x: Inputs) -> Inputs:
@@ -53,11 +51,16 @@ def _repadded(trial: Trial, x: Inputs) -> Inputs:
 
 
 def _leak(trial: Trial, x: Inputs, gap: Tensor) -> str:
+    if bool(torch.isinf(gap).any()):
+        return "not a number reaches a real output: 0 · NaN or 0 · ∞ from a padded row, or from a row without a key"
+    if not bool((~trial.real(x)).any()):
+        return "there is no padding here: it is the mask itself that changes the result"
     if _inverted(trial, x):
         return "the mask is read the wrong way round: padding is attended to, real tokens are not (here True = real)"
-    if bool(torch.isinf(gap).any()):
-        return "not a number reaches a real output: 0 · NaN or 0 · ∞ from a padded row, or a row whose mask is empty"
-    return "the padding mask is dropped, inverted or only lowers the scores on this path (weights must be exactly 0)"
+    moved = (trial(_repadded(trial, x)) - trial(x)).abs()[trial.comparable(x)]
+    if bool((moved == 0).all()):
+        return "padding's content is hidden, yet its presence counts: in positions, a length or a denominator"
+    return "the padding mask is dropped, misplaced or only lowers the scores on this path (weights must be exactly 0)"
 
 
 @law(
@@ -194,7 +197,7 @@ def fully_masked_rows(trial: Trial) -> Iterator[Comparison]:
         yield finite(
             lambda: _flat(trial.parameter_gradients(x, outputs=others)),
             what="parameter gradient of a loss on the other rows",
-            cause="0 · NaN: the empty row is NaN in the forward pass, and its zero cotangent does not save it",
+            cause="0 · NaN: softmax over no key is 0/0, forward or backward, and a cotangent of zero does not save it",
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -78,17 +79,21 @@ def logit_variance(trial: Trial) -> Iterator[Comparison]:
         p_value,
         false_alarm=FALSE_ALARM,
         what=f"variance of the logits: {statistic / freedom * due:.4g} where {due:.4g} is due",
-        cause=_wrong_scale(statistic / freedom * scale**2, d_k, heads),
+        cause=_wrong_scale(trial, statistic / freedom * scale**2),
     )
 
 
-def _wrong_scale(squared: float, d_k: int, heads: int) -> str:
+def _wrong_scale(trial: Trial, squared: float) -> str:
     """Which mistake gives scores of variance ``squared`` · d_k."""
+    d_k, d_model = trial.config.d_k, trial.config.d_model
     mistakes = {
         "the scores are not scaled": 1.0,
         "the scores are divided by d_k, not by its square root": d_k**-2,
-        "the scores are divided by √d_model, not by √d_k": 1 / (d_k * heads),
+        "the scores are divided by √d_model, not by √d_k": 1 / d_model,
         "the scores are multiplied by √d_k instead of divided": float(d_k),
+        "the weights are powers of 2, not of e": math.log(2) ** 2 / d_k,
     }
-    cause = min(mistakes, key=lambda name: abs(torch.tensor(squared / mistakes[name]).log().item()))
+    if trial.path["scale"] == "one":
+        mistakes = {"the scale that is given is ignored": 1 / d_k}
+    cause = min(mistakes, key=lambda name: abs(math.log(squared / mistakes[name])))
     return cause if 0.8 < squared / mistakes[cause] < 1.25 else "the scale is none of the usual ones"

@@ -16,7 +16,7 @@ from ..contracts import Inputs
 from ..formulas import softmax_jacobian, softmax_norm_bound
 from ..law import law
 from ..tolerance import FLOOR, unit_roundoff
-from ..trial import Trial
+from ..trial import Trial, gradient_of
 
 
 def softmax_of(trial: Trial, logits: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ def jacobian(trial: Trial) -> Iterator[Comparison]:
         with torch.enable_grad():
             logits = z.detach().requires_grad_()
             p = softmax_of(trial, logits)
-            rows = [torch.autograd.grad(p[..., i].sum(), logits, retain_graph=True)[0] for i in range(p.shape[-1])]
+            rows = [gradient_of(p[..., i].sum(), [logits], keep=True)[0] for i in range(p.shape[-1])]
         return torch.stack(rows, dim=-2)[:, 0].detach()
 
     yield same(
@@ -58,7 +58,7 @@ def jacobian(trial: Trial) -> Iterator[Comparison]:
         lambda: softmax_jacobian(softmax_of(trial, z).detach()[:, 0]),
         what="∂p/∂z",
         axes=("row", "weight", "logit"),
-        cause=lambda gap: "the backward pass is not that of the softmax of the scores that the forward pass used",
+        cause=lambda gap: _which_pass(trial, z),
     )
     norm = float(torch.linalg.matrix_norm(by_autograd().double(), ord=2).max())
     bound, slack = softmax_norm_bound(), FLOOR * trial.config.d_k * unit_roundoff(trial.torch_dtype)
@@ -69,6 +69,14 @@ def jacobian(trial: Trial) -> Iterator[Comparison]:
         what="excess of ‖J‖₂ over 1/2",
         cause="the weights do not sum to 1",
     )
+
+
+def _which_pass(trial: Trial, z: Tensor) -> str:
+    with torch.no_grad():
+        forward = (softmax_of(trial, z) - z.softmax(-1)).abs().max()
+    if float(forward) > 1e3 * unit_roundoff(trial.torch_dtype):
+        return "already the forward pass is not softmax(QKᵀ/√d_k)V: scale, sign, or the axis of the softmax"
+    return "the forward pass is right and its backward pass is not: a detached or replaced part of the graph"
 
 
 @law(
@@ -100,5 +108,5 @@ def saturation(trial: Trial) -> Iterator[Comparison]:
             measured=max(drop, 0.0),
             allowed=slack,
             what=f"fall of Σp² from scale {smaller} to {larger}",
-            cause="larger logits should concentrate the weights: the sign of the scores, or a clamp, is wrong",
+            cause="larger logits should concentrate the weights: they are clamped, capped or normalised away",
         )

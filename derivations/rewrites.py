@@ -1,0 +1,331 @@
+"""The trusted base: every move that a proof may make.
+
+A rewrite takes an expression and a `Context`, and returns an expression that is equal under the context's assumptions.
+A step is proved when its rewrites turn `left − right` into the literal 0; an inequality rests on `signs.py` as well.
+Whatever is wrong here can make a wrong step pass, so each rewrite is short and is tested on instances.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import sympy as sp
+
+from .notation import E, Partial, Relation, Var, variance_of
+from .setting import Model, Setting
+from .trees import canonical, fresh, index_symbols, peel, rebuild, terms
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a rewrite may rely on: the page's setting, the circumstances of the step, and the steps before it."""
+
+    setting: Setting
+    model: Model
+    earlier: Mapping[int, Relation] = field(default_factory=dict)
+
+    def random(self) -> set[sp.Basic]:
+        """The vectors that are random, and the names that may be made of them."""
+        return {*self.model.independent, *self.model.made} if self.model.independent else set()
+
+
+class CannotRewrite(ValueError):
+    """A rewrite met something that it has no right to touch, such as a moment that was not assumed."""
+
+
+Rewrite = Callable[[Any, Context], Any]
+Powers = dict[tuple[sp.IndexedBase, Any], Any]  # for each random entry its power
+Ranges = Mapping[sp.Symbol, tuple[Any, Any]]  # the lowest and the highest value of an index
+
+
+def _named(rewrite: Rewrite, name: str) -> Rewrite:
+    rewrite.__name__ = name
+    return rewrite
+
+
+# --- names ---
+
+
+def expand(e: Any, context: Context) -> Any:
+    """Multiply out; e^{a+b} = e^a e^b; logarithms of products of positive factors; δ² = δ."""
+    return sp.expand(e).replace(
+        lambda t: isinstance(t, sp.Pow) and isinstance(t.base, sp.KroneckerDelta) and t.exp.is_positive,
+        lambda t: t.base,
+    )
+
+
+def unfold(*names: str) -> Rewrite:
+    """Replace each name by its definition."""
+
+    def rewrite(e: Any, context: Context) -> Any:
+        for name in names:
+            thing = context.setting.names[name]
+            letters, body = context.setting.definitions[thing]
+            e = _instantiate(e, thing, letters, body)
+        return e
+
+    return _named(rewrite, f"unfold {', '.join(names)}")
+
+
+def suppose(e: Any, context: Context) -> Any:
+    """Replace names by what the circumstances of this step say that they are made of."""
+    for thing, (letters, body) in context.model.made.items():
+        e = _instantiate(e, thing, letters, body)
+    return e
+
+
+def _instantiate(e: Any, thing: sp.Basic, letters: tuple[sp.Symbol, ...], body: sp.Expr) -> Any:
+    if isinstance(thing, sp.Symbol):
+        return e.replace(lambda t: t == thing, lambda t: fresh(body))
+    return e.replace(
+        lambda t: isinstance(t, sp.Indexed) and t.base == thing,
+        lambda t: fresh(body).xreplace(dict(zip(letters, t.indices, strict=True))),
+    )
+
+
+def using(*numbers: int) -> Rewrite:
+    """Replace the left side of each of these earlier steps, wherever it occurs, by its right side."""
+
+    def rewrite(e: Any, context: Context) -> Any:
+        for number in numbers:
+            if number not in context.earlier or context.earlier[number].sign != "=":
+                raise CannotRewrite(f"step {number} is not an equation proved earlier under the same assumptions")
+            e = replace_instances(e, context.earlier[number], context)
+        return e
+
+    return _named(rewrite, f"using {', '.join(map(str, numbers))}")
+
+
+def replace_instances(e: Any, rule: Relation, context: Context) -> Any:
+    """Replace what the rule says, at any value of the rule's free indices; but not under a derivative."""
+    declared = {index: (sp.S.Zero, size - 1) for index, size in context.setting.ranges.items()}
+    pattern = canonical(rule.left)
+    free = sorted(rule.left.free_symbols & set(declared) - context.setting.places, key=str)
+
+    def replacement(node: Any, ranges: Ranges) -> Any:
+        found = sorted({k for t in node.atoms(sp.Indexed, sp.KroneckerDelta) for k in index_symbols(t)}, key=str)
+        choices = [[k for k in found if ranges.get(k) == declared[index]] for index in free]
+        for choice in itertools.product(*choices):
+            chosen = dict(zip(free, choice, strict=True))
+            if canonical(pattern.xreplace(chosen)) == canonical(node):
+                return fresh(rule.right).xreplace(chosen)
+        return None
+
+    def visit(node: Any, ranges: Ranges) -> Any:
+        if isinstance(node, type(pattern)) and (new := replacement(node, ranges)) is not None:
+            return new
+        if isinstance(node, Partial):
+            return node
+        if isinstance(node, sp.Sum):
+            body, (index, low, high) = peel(node)
+            return sp.Sum(visit(body, {**ranges, index: (low, high)}), (index, low, high))
+        return rebuild(node, lambda a: visit(a, ranges))
+
+    return visit(e, declared)
+
+
+# --- finite sums ---
+
+
+def linear(e: Any, context: Context) -> Any:
+    """Finite sums and expectations are linear: split them over +, pull out what does not depend on their variable."""
+    if not e.args:
+        return e
+    e = rebuild(e, lambda a: linear(a, context))
+    if isinstance(e, sp.Sum):
+        body, (index, low, high) = peel(e)
+        return sp.Add(*(_pull_out(t, index, low, high) for t in terms(body)))
+    if isinstance(e, E):
+        return sp.Add(*(_expectation_of_term(t, e.args[1:], context) for t in terms(e.args[0])))
+    return sp.expand(e) if isinstance(e, sp.Mul | sp.Pow) else e
+
+
+def _pull_out(term: Any, index: sp.Symbol, low: Any, high: Any) -> Any:
+    inside, outside = [], []
+    for factor in sp.Mul.make_args(term):
+        if isinstance(factor, sp.exp):
+            constant, varying = sp.expand(factor.args[0]).as_independent(index, as_Add=True)
+            outside.append(sp.exp(constant))
+            inside.append(sp.exp(varying))
+        else:
+            (inside if factor.has(index) else outside).append(factor)
+    body, count = sp.Mul(*inside), high - low + 1
+    if body == 1 and not count.is_nonnegative:
+        raise CannotRewrite(f"a sum from {low} to {high} might run backwards")
+    return sp.Mul(*outside) * (count if body == 1 else sp.Sum(body, (index, low, high)))
+
+
+def _expectation_of_term(term: Any, given: tuple[Any, ...], context: Context) -> Any:
+    factors = sp.Mul.make_args(term)
+    outside = sp.Mul(*(f for f in factors if is_constant(f, given, context)))
+    inside = sp.Mul(*(f for f in factors if not is_constant(f, given, context)))
+    sums = [f for f in sp.Mul.make_args(inside) if isinstance(f, sp.Sum)]
+    if not sums:
+        return outside * (E(inside, *given) if inside != 1 else 1)
+    first = fresh(sums[0])
+    return outside * sp.Sum(linear(E(first.function * inside / sums[0], *given), context), *first.limits)
+
+
+def is_constant(factor: Any, given: tuple[Any, ...], context: Context) -> bool:
+    """Whether the factor is the same in every outcome: nothing random is in it, but what is held fixed or averaged."""
+    bare = factor.replace(lambda t: isinstance(t, E | Var) and len(t.args) == 1, lambda t: sp.S.One)
+    moving = (context.random() - set(given)) | set(context.setting.definitions)
+    conditional = {t for t in bare.atoms(E, Var) if not set(t.args[1:]) <= set(given)}
+    return not conditional and not (bare.atoms(sp.Symbol, sp.IndexedBase) & moving)
+
+
+def distribute(e: Any, context: Context) -> Any:
+    """A product of two finite sums is one double sum."""
+
+    def product(node: Any) -> Any:
+        parts: list[Any] = list(sp.Mul.make_args(node))
+        factors = [f for t in parts for f in ([t.base] * int(t.exp) if is_power_of_sum(t) else [t])]
+        sums = [fresh(f) for f in factors if isinstance(f, sp.Sum)]
+        body = sp.Mul(*(f for f in factors if not isinstance(f, sp.Sum)), *(s.function for s in sums))
+        for s in sums:
+            body = sp.Sum(body, *s.limits)
+        return body
+
+    def is_power_of_sum(t: Any) -> bool:
+        return isinstance(t, sp.Pow) and isinstance(t.base, sp.Sum) and t.exp.is_Integer and t.exp > 0
+
+    return e.replace(lambda t: isinstance(t, sp.Mul) or is_power_of_sum(t), product)
+
+
+def collapse(e: Any, context: Context) -> Any:
+    """Σ_i f(i) δ_ij = f(j), where j has the range of i; and δ_ij f(i) = δ_ij f(j)."""
+
+    def visit(node: Any, ranges: Ranges) -> Any:
+        if isinstance(node, sp.Sum):
+            body, (index, low, high) = peel(node)
+            body = visit(body, {**ranges, index: (low, high)})
+            return sp.Add(*(pick(t, index, low, high, ranges) for t in terms(expand(body, context))))
+        return rebuild(node, lambda a: visit(a, ranges))
+
+    def pick(term: Any, index: Any, low: Any, high: Any, ranges: Ranges) -> Any:
+        for delta in (f for f in sp.Mul.make_args(term) if isinstance(f, sp.KroneckerDelta) and index in f.args):
+            (other,) = set(delta.args) - {index}
+            if isinstance(other, sp.Symbol) and ranges.get(other) == (low, high):
+                return (term / delta).xreplace({index: other})
+        return sp.Sum(term, (index, low, high))
+
+    declared = {index: (sp.S.Zero, size - 1) for index, size in context.setting.ranges.items()}
+    return _identify(visit(e, declared), context)
+
+
+def _identify(e: Any, context: Context) -> Any:
+    def visit(node: Any) -> Any:
+        node = rebuild(node, visit)
+        if isinstance(node, sp.Mul):
+            for delta in (f for f in node.args if isinstance(f, sp.KroneckerDelta)):
+                keep, drop = sorted(delta.args, key=str)
+                node = delta * (node / delta).xreplace({drop: keep})
+        return node
+
+    return visit(expand(e, context))
+
+
+def cases(e: Any, context: Context) -> Any:
+    """δ is 0 or 1, so F(δ) = δ F(1) + (1 − δ) F(0); wanted where δ stands in an exponent."""
+
+    def split(node: Any) -> Any:
+        delta = min(node.atoms(sp.KroneckerDelta), key=str)
+        return delta * node.xreplace({delta: sp.S.One}) + (1 - delta) * node.xreplace({delta: sp.S.Zero})
+
+    return e.replace(lambda t: isinstance(t, sp.exp) and t.has(sp.KroneckerDelta), split)
+
+
+# --- expectations ---
+
+
+def variance(e: Any, context: Context) -> Any:
+    """The definition of variance: Var(f) = E[f²] − E[f]²."""
+    return e.replace(Var, variance_of)
+
+
+def independence(e: Any, context: Context) -> Any:
+    """The expectation of a product of independent entries is the product of their moments.
+
+    q_i and q_j are one entry if i = j and two independent ones if not: E[q_i q_j] = δ_ij E[q_i²] + (1 − δ_ij) E[q_i]²,
+    and likewise for more of them. A moment that was not assumed is not available.
+    """
+
+    law = context.model.independent
+    opaque = {*context.setting.definitions, *context.model.made}
+
+    def expected(f: Any, *given: Any) -> Any:
+        f = sp.expand(f)
+        if f.has(sp.Sum) or f.has(*opaque):
+            raise CannotRewrite(f"independence speaks of products of entries, not of E[{f}]; open it first")
+        return sp.Add(*(of_monomial(t, set(law) - set(given)) for t in sp.Add.make_args(f)))
+
+    def of_monomial(term: Any, random: set[sp.IndexedBase]) -> Any:
+        constant, powers = sp.S.One, {}
+        for factor in sp.Mul.make_args(term):
+            entry, power = factor.as_base_exp()
+            if isinstance(entry, sp.Indexed) and entry.base in random:
+                powers[entry.base, entry.indices] = power
+            elif factor.atoms(sp.IndexedBase) & random:
+                raise CannotRewrite(f"independence cannot take the expectation of {factor}")
+            else:
+                constant *= factor
+        return constant * moments(powers, frozenset())
+
+    def moments(powers: Powers, apart: frozenset[Any]) -> Any:
+        for (base, i), (other, j) in itertools.combinations(powers, 2):
+            if base == other and frozenset((i, j)) not in apart:
+                alike = sp.Mul(*map(sp.KroneckerDelta, i, j))
+                different = moments(powers, apart | {frozenset((i, j))})
+                return alike * moments(merged(powers, i, j), apart) + (1 - alike) * different
+        return sp.Mul(*(moment(base, i, power) for (base, i), power in powers.items()))
+
+    def merged(powers: Powers, i: Any, j: Any) -> Powers:
+        found: Powers = {}
+        for (base, indices), power in powers.items():
+            entry = (base, i if indices == j else indices)
+            found[entry] = found.get(entry, 0) + power
+        return found
+
+    def moment(base: sp.IndexedBase, indices: Any, power: Any) -> Any:
+        known = law[base].moments
+        if power not in known:
+            raise CannotRewrite(f"E[{base[indices]}^{power}] is needed, and only moments {sorted(known)} are assumed")
+        return known[power]
+
+    return e.replace(E, expected)
+
+
+# --- calculus ---
+
+
+def differentiate(e: Any, context: Context) -> Any:
+    """Sum, product and chain rules. A name made of others keeps its ∂ until it is opened; any other is a variable."""
+    made = {*context.setting.definitions, *context.model.made}
+
+    def d(f: Any, x: Any) -> Any:
+        if not isinstance(x, sp.Symbol | sp.Indexed):
+            raise CannotRewrite(f"a derivative in {x}, which is not a variable")
+        if f == x:
+            return sp.S.One
+        if isinstance(f, sp.Indexed) and isinstance(x, sp.Indexed) and f.base == x.base:
+            return sp.Mul(*map(sp.KroneckerDelta, f.indices, x.indices))
+        if isinstance(f, sp.Symbol | sp.Indexed):
+            return Partial(f, x) if (f.base if isinstance(f, sp.Indexed) else f) in made else sp.S.Zero
+        if not f.args or isinstance(f, sp.KroneckerDelta):
+            return sp.S.Zero
+        if isinstance(f, sp.Sum) and not any(x in (low.free_symbols | high.free_symbols) for _, low, high in f.limits):
+            return sp.Sum(d(f.function, x), *f.limits)
+        if isinstance(f, sp.Add):
+            return sp.Add(*(d(a, x) for a in f.args))
+        if isinstance(f, sp.Mul):
+            return sp.Add(*(sp.Mul(*f.args[:k], d(a, x), *f.args[k + 1 :]) for k, a in enumerate(f.args)))
+        if isinstance(f, sp.Pow) and not f.exp.free_symbols:
+            return f.exp * f.base ** (f.exp - 1) * d(f.base, x)
+        if isinstance(f, sp.exp | sp.log):
+            return f.fdiff() * d(f.args[0], x)
+        raise CannotRewrite(f"no rule is known for the derivative of {f}")
+
+    return e.replace(Partial, d)

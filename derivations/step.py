@@ -1,0 +1,217 @@
+"""One step of a derivation, and the reasons for which it is refused.
+
+A proof that could not have failed proves nothing. So a step is refused when its rewrites do not reach the literal 0,
+and also when it would have passed although the statement were wrong: nothing was rewritten, a wrong version passes as
+well, a size that the page speaks about does not occur, or small models drawn at random disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import sympy as sp
+
+from .instances import World, holds, worlds
+from .notation import Relation
+from .rewrites import CannotRewrite, Context, Rewrite
+from .setting import Model, Setting
+from .signs import nonnegative
+from .trees import canonical
+
+
+class StepFails(AssertionError):
+    """The check fails, or could not have failed; the message says which, and shows what is left."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What stands under a displayed line.
+
+    Args:
+        number: the one that the page gives it, or the name of an assumption.
+        says: the sentence above it.
+        tex: the displayed line.
+        setting: what the page has declared.
+        model: the circumstances under which it holds.
+    """
+
+    number: str
+    says: str
+    tex: str
+    setting: Setting
+    model: Model
+
+    def check(self) -> None:
+        """Raise `StepFails` unless it holds."""
+        raise NotImplementedError
+
+    def how(self) -> str:
+        """By what means it is checked, in a few words."""
+        raise NotImplementedError
+
+    @cached_property
+    def worlds(self) -> list[World]:
+        """Small models inside the assumptions, the same ones on every run."""
+        return worlds(self.setting, self.model, seed=self.tex)
+
+    def disagreeing(self, relation: Relation) -> World | None:
+        """The first small model in which the relation is false, or has no value at all."""
+        for world in self.worlds:
+            try:
+                if not holds(relation, world):
+                    return world
+            except (ArithmeticError, ValueError, TypeError, KeyError):
+                return world
+        return None
+
+
+@dataclass(frozen=True)
+class Assumption(Check):
+    """Conditions that a result needs. They hold under the model; a counterexample drops one and keeps the others."""
+
+    relations: Sequence[Relation]
+
+    def check(self) -> None:
+        """Raise `StepFails` unless every small model of the circumstances satisfies the conditions."""
+        for relation in self.relations:
+            if world := self.disagreeing(relation):
+                raise StepFails(f"{relation} is false in a small model: {_describe(world)}")
+
+    def how(self) -> str:
+        """By what means it is checked, in a few words."""
+        return f"in {len(self.worlds)} small models"
+
+
+@dataclass(frozen=True)
+class Step(Check):
+    """A relation, the rewrites that prove it, and wrong versions that they must not prove.
+
+    Args:
+        relation: what the displayed line states.
+        by: the rewrites, in order.
+        because: for an inequality, earlier steps whose nonnegative differences add up to right − left.
+        wrong: the same relation with a wrong right side.
+        for_all: the symbols that must occur: in the line, in a definition that it uses, or as the range of an index.
+        earlier: the steps that this one may use.
+    """
+
+    relation: Relation
+    by: Sequence[Rewrite]
+    because: Sequence[int]
+    wrong: Sequence[Relation]
+    for_all: frozenset[sp.Symbol]
+    earlier: Mapping[int, Step]
+
+    def check(self) -> None:
+        """Raise `StepFails` unless the step is proved by a proof that could have failed."""
+        self.refuse_if_vacuous()
+        self.prove(self.relation)
+        if world := self.disagreeing(self.relation):
+            raise StepFails(f"proved, and yet false in a small model: {_describe(world)}")
+        if not self.wrong:
+            raise StepFails("no wrong version is given, so nothing shows that the check can fail")
+        for wrong in self.wrong:
+            if self.proves(wrong):
+                raise StepFails(f"the wrong version {wrong.right} is proved as well")
+            if not self.disagreeing(wrong):
+                raise StepFails(f"the wrong version {wrong.right} is false in no small model; is it wrong?")
+
+    def how(self) -> str:
+        """By what means it is checked, in a few words."""
+        return ", ".join([*(r.__name__ for r in self.by), *(f"step {n}" for n in self.because)])
+
+    def refuse_if_vacuous(self) -> None:
+        """Raise `StepFails` if there is nothing to prove, or if a part of the proof is idle."""
+        left, right = self.relation.left, self.relation.right
+        if canonical(left - right) == 0:
+            raise StepFails(f"both sides are already the same expression, {left}: nothing is left to prove")
+        if not self.by and not self.because:
+            raise StepFails("no rewrite is named")
+        residues = self.residues(self.relation)
+        for rewrite, before, after in zip(self.by, residues, residues[1:], strict=False):
+            if before == after:
+                raise StepFails(f"{rewrite.__name__} changes nothing when its turn comes; remove it from the proof")
+        if missing := self.for_all - self.speaks_about():
+            raise StepFails(f"claimed for all {', '.join(sorted(map(str, missing)))}, which does not occur in it")
+
+    def speaks_about(self) -> set[Any]:
+        """The symbols that occur in the line, in the definitions that it uses, and in the ranges of its indices."""
+        seen: set[Any] = set()
+        ahead: set[Any] = self.relation.left.free_symbols | self.relation.right.free_symbols
+        while ahead:
+            seen |= ahead
+            found = [self.setting.ranges[s] for s in ahead if s in self.setting.ranges]
+            found += [body for thing, (_, body) in self.setting.definitions.items() if str(thing) in map(str, ahead)]
+            ahead = {s for e in found for s in e.free_symbols} - seen
+        return seen
+
+    def prove(self, relation: Relation) -> None:
+        """Raise `StepFails` unless the rewrites reach 0; for an inequality, 0 after what `because` contributes."""
+        *_, left = self.residues(relation)
+        if left != 0:
+            raise StepFails(f"after {self.how()} this is left, not 0: {left}")
+
+    def proves(self, relation: Relation) -> bool:
+        """Whether the rewrites prove the relation."""
+        try:
+            self.prove(relation)
+        except (StepFails, CannotRewrite):
+            return False
+        return True
+
+    def residues(self, relation: Relation) -> list[Any]:
+        """What is to be brought to 0: at first, and after each rewrite."""
+        left, right = relation.left, relation.right
+        found = [canonical(left - right if relation.sign == "=" else right - left - self.contribution())]
+        for rewrite in self.by:
+            found.append(canonical(rewrite(found[-1], self.context)))
+        return found
+
+    def contribution(self) -> Any:
+        """The sum of the differences that `because` names, each nonnegative."""
+        total = sp.S.Zero
+        for number in self.because:
+            earlier = self.context.earlier.get(number)
+            if earlier is None:
+                raise StepFails(f"step {number} is not proved earlier under the same assumptions")
+            if earlier.sign == "=" and not nonnegative(earlier.right):
+                raise StepFails(f"the right side of step {number} is not nonnegative at sight: {earlier.right}")
+            total += earlier.left if earlier.sign == "=" else earlier.right - earlier.left
+        return total
+
+    @cached_property
+    def context(self) -> Context:
+        """What the rewrites may rely on."""
+        usable = {n: s.relation for n, s in self.earlier.items() if _specialises(self.model, s.model)}
+        return Context(self.setting, self.model, usable)
+
+
+@dataclass(frozen=True)
+class Counterexample(Step):
+    """What holds instead when one assumption is dropped: a step, under circumstances in which `breaks` is false."""
+
+    drops: str
+    breaks: int
+    assumptions: Sequence[Assumption]
+
+    def check(self) -> None:
+        """Raise `StepFails` unless the step holds, only `drops` is violated, and step `breaks` is false here."""
+        super().check()
+        for assumption in self.assumptions:
+            kept = all(self.disagreeing(relation) is None for relation in assumption.relations)
+            if kept == (assumption.number == self.drops):
+                raise StepFails(f"the assumption '{assumption.number}' is {'kept' if kept else 'violated too'} here")
+        if not self.disagreeing(self.earlier[self.breaks].relation):
+            raise StepFails(f"step {self.breaks} holds here as well: '{self.drops}' is not needed for it")
+
+
+def _specialises(model: Model, general: Model) -> bool:
+    """Whether everything assumed in `general` is assumed in `model` too, so that what was proved there holds here."""
+    return general.independent.items() <= model.independent.items() and general.where.items() <= model.where.items()
+
+
+def _describe(world: World) -> str:
+    return ", ".join(f"{name} = {number:.3g}" for name, number in world.numbers.items())

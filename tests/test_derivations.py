@@ -1,0 +1,170 @@
+"""The pages: each step holds, each page is complete, and its formulas can be used."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sympy as sp
+
+from veriformer.derivations import PageError, UnknownDerivation, derivation, names
+from veriformer.derivations.page import MOVES, Derivation
+from veriformer.derivations.plain import plain
+from veriformer.derivations.step import Assumption, Counterexample
+
+ROOM = Path(__file__).parent.parent / "derivations"
+PAGES = names()
+CHECKS = [(page, number) for page in PAGES for number in derivation(page).checks]
+GITHUB_REFUSES = ("operatorname", "mbox", "phantom", "newcommand", "def", "require", "unicode", "href", "color")
+
+
+@pytest.mark.parametrize(("page", "number"), CHECKS, ids=lambda part: str(part).replace(" ", "-"))
+def test_step(page: str, number: str):
+    report = derivation(page).check_step(number)
+    assert report.ok, f"{page}, {report.says}\n{report.message}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+class TestPage:
+    def test_has_every_section(self, page: str):
+        text = (ROOM / f"{page}.md").read_text(encoding="utf-8")
+        sections = re.findall(r"^## (.*)$", text, re.M)
+        assert sections == ["Setting", "Steps", "Result", "Where it stops holding"]
+
+    def test_drops_every_assumption(self, page: str):
+        checks = derivation(page).checks.values()
+        stated = {check.number for check in checks if isinstance(check, Assumption)}
+        dropped = {check.drops for check in checks if isinstance(check, Counterexample)}
+        assert stated == dropped == set(derivation(page).assumptions)
+
+    def test_steps_are_numbered_in_order(self, page: str):
+        numbers = [n for n in derivation(page).steps if n.isdigit()]
+        assert numbers == [str(k) for k in range(1, 1 + len(numbers))]
+
+    def test_renders_on_github(self, page: str):
+        text = (ROOM / f"{page}.md").read_text(encoding="utf-8")
+        assert not [macro for macro in GITHUB_REFUSES if re.search(rf"\\{macro}(?![A-Za-z])", text)]
+        assert not re.findall(r"\$`[^`]*\n[^`]*`\$", text), "inline mathematics stays on one line"
+        assert not re.findall(r"(?<!`)\$(?!`)[^$\n]*[\\_][^$\n]*\$(?!`)", text), "inline mathematics is written $`…`$"
+
+    def test_no_line_is_wider_than_the_page(self, page: str):
+        text = (ROOM / f"{page}.md").read_text(encoding="utf-8")
+        assert not [line for line in text.split("\n---\n", 1)[1].splitlines() if len(line) > 120]
+        assert max(len(plain(block.source)) for block, _ in derivation(page).displays) <= 100
+
+    def test_reads_at_80_columns(self, page: str):
+        text = derivation(page).text()
+        assert max(map(len, text.splitlines())) <= 80
+        assert not re.search(r"[\\${}`]", text), "TeX or Markdown is left over"
+        assert text.count("holds (") == len(derivation(page).checks)
+
+    def test_links_lead_somewhere(self, page: str):
+        text = (ROOM / f"{page}.md").read_text(encoding="utf-8")
+        assert all((ROOM.parent / code.partition("::")[0]).exists() for code in derivation(page).code)
+        links = re.findall(r"\]\((?!https?:)([^)#]+)", text)
+        assert all((ROOM / link).exists() for link in links)
+        assert set(derivation(page).uses) <= set(PAGES)
+
+
+def test_table_of_pages_is_in_step():
+    rows = re.findall(
+        r"^\| \[(\w+)\]\(\1\.md\) \| (.*?) \| (.*?) \|$", (ROOM / "README.md").read_text(encoding="utf-8"), re.M
+    )
+    pages = [derivation(page) for page in PAGES]
+    assert rows == [(page.name, "; ".join(page.claims), page.reach) for page in pages]
+
+
+def test_table_of_moves_is_in_step():
+    rows = re.findall(r"^\| `(\w+)[^|]*` \|", (ROOM / "README.md").read_text(encoding="utf-8"), re.M)
+    assert sorted(rows) == sorted(MOVES)
+
+
+def test_unknown_name_lists_the_names():
+    with pytest.raises(UnknownDerivation, match=r"'softmax'; there are score_variance, softmax_jacobian"):
+        derivation("softmax")
+
+
+def test_report_of_a_whole_page():
+    report = derivation("score_variance").check()
+    assert report.ok
+    assert [step.number for step in report.steps] == list(derivation("score_variance").checks)
+    assert report.seconds > 0
+
+
+# --- the formulas, as the laws use them ---
+
+
+def lambdified(page: str, result: str, arguments: str):
+    symbols = derivation(page).symbols
+    return sp.lambdify([symbols[name] for name in arguments.split()], derivation(page).results[result])
+
+
+def test_variance_agrees_with_a_sample():
+    rng = np.random.default_rng(0)
+    mu_q, sigma_q, mu_k, sigma_k, d_k, samples = 0.5, 1.5, -1.0, 0.7, 8, 200_000
+    formula = lambdified("score_variance", "variance", "d_k mu_q sigma_q mu_k sigma_k")
+    q = mu_q + sigma_q * rng.uniform(-math.sqrt(3), math.sqrt(3), (samples, d_k))
+    k = mu_k + sigma_k * rng.standard_normal((samples, d_k))
+    scores = (q * k).sum(axis=1)
+    fourth = np.mean((scores - scores.mean()) ** 4)
+    standard_error = math.sqrt((fourth - scores.var() ** 2) / samples)
+    deviations = abs(scores.var() - formula(d_k, mu_q, sigma_q, mu_k, sigma_k)) / standard_error
+    assert deviations < 6.5  # the two-sided Gaussian tail beyond is below 1e-10
+
+
+def test_scaled_variance_in_the_case_of_the_paper_is_one():
+    scaled = lambdified("score_variance", "scaled_variance", "s d_k mu_q sigma_q mu_k sigma_k")
+    assert [scaled(1 / math.sqrt(d_k), d_k, 0, 1, 0, 1) for d_k in (1, 64, 512)] == pytest.approx([1, 1, 1])
+
+
+def test_conditional_variance_counts_entries_as_arrays_do():
+    q = np.array([3.0, 4.0])
+    assert lambdified("score_variance", "conditional_variance", "s sigma_k q d_k")(0.5, 2, q, 2) == pytest.approx(25)
+
+
+def test_jacobian_agrees_with_a_difference_quotient():
+    x, h = np.array([0.3, -1.2, 2.0]), 1e-6
+
+    def softmax(logits: np.ndarray) -> np.ndarray:
+        return np.exp(logits) / np.exp(logits).sum()
+
+    formula = lambdified("softmax_jacobian", "jacobian", "p_i p_j delta_ij")
+    p, identity = softmax(x), np.eye(3)
+    measured = np.stack([(softmax(x + h * e) - softmax(x - h * e)) / (2 * h) for e in identity], axis=1)
+    np.testing.assert_allclose(formula(p[:, None], p[None, :], identity), measured, atol=1e-9)
+    assert np.linalg.norm(measured, 2) <= derivation("softmax_jacobian").results["norm_bound"]
+
+
+# --- a page that is not well formed ---
+
+FRONT = "---\ntitle: t\nclaims:\nreach: all\nfor_all:\nassumptions: none\nuses:\ncode:\nproperties:\n---\n"
+DECLARED = "```python\nx, y = symbol('x', real=True), symbol('y', real=True)\n```\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("```math\nx = x\n```\n", r"page.md:14: this equation has no check under it"),
+        ("```math\nx = x\n```\n```python\npass\n```\n", r"page.md:17: exactly one check belongs under"),
+        (
+            "```math\nx = z\n```\n```python\ndefinition()\n```\n",
+            r"page.md:14: TexError: z is used and was not declared",
+        ),
+        ("```math\nx = 1\n```\n```python\nstep(by=[expand])\n```\n", r"page.md:14: TexError: no new number"),
+        ("```math\nx = 1\n```\n```python\nassumption('so')\n```\n", r"the front matter lists no assumption 'so'"),
+        ("```math\nx = x^2\n```\n```python\ndefinition()\n```\n", r"uses x, which the left side does not introduce"),
+        ("```python\nsymbol('x')\n```\n", r"x is declared twice"),
+        ("```python\nstep(by=[expand])\n```\n", r"no new number|no displayed equation"),
+    ],
+)
+def test_malformed_page_names_its_line(body: str, message: str):
+    with pytest.raises(PageError, match=message):
+        Derivation("page", FRONT + DECLARED + body)
+
+
+def test_front_matter_names_what_is_missing():
+    with pytest.raises(PageError, match=r"page.md:1: the front matter lacks claims, reach"):
+        Derivation("page", "---\ntitle: t\n---\n")

@@ -1,0 +1,376 @@
+"""The checker reads what is displayed, refuses what is wrong or proves nothing, and its moves are true on instances."""
+
+# pyright: reportOperatorIssue=false, reportArgumentType=false
+# SymPy does not say of what type its expressions are.
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import sympy as sp
+
+from veriformer.derivations import derivation, names
+from veriformer.derivations import rewrites as moves
+from veriformer.derivations.instances import holds, worlds
+from veriformer.derivations.notation import E, Partial, Relation, Var
+from veriformer.derivations.rewrites import CannotRewrite, Context
+from veriformer.derivations.setting import Model, Setting, standard_normal, two_moments
+from veriformer.derivations.signs import nonnegative
+from veriformer.derivations.step import Step, StepFails
+from veriformer.derivations.tex import TexError, read
+from veriformer.derivations.trees import canonical, fresh
+
+# --- a small setting for everything below ---
+
+SETTING = Setting()
+n, d = SETTING.size("n"), SETTING.size("d")
+i, j = SETTING.indices("i j", n)
+(h,) = SETTING.indices("h", d)
+m = SETTING.place("m", n)
+x, y, q = SETTING.vector("x", n, real=True), SETTING.vector("y", n, real=True), SETTING.vector("q", n, real=True)
+p, W = SETTING.vector("p", n, positive=True), SETTING.matrix("W", n, n, real=True)
+a, b, c = (SETTING.symbol(name, real=True) for name in "abc")
+s, mu_q, S, Z = (SETTING.symbol(name, real=True) for name in ("s", "mu_q", "S", "Z"))
+SETTING.define(S, SETTING.sum_over(i, x[i] * q[i]))
+SETTING.define(p[i], sp.exp(a * x[i]))
+NORMAL = Model(independent={q: standard_normal(), W: two_moments(sp.S.Zero, sp.S.One)})
+delta, total = sp.KroneckerDelta, SETTING.sum_over
+
+
+def tex(line: str) -> list[Relation]:
+    return read(line, SETTING.names, SETTING.ranges)
+
+
+# --- reading a displayed line ---
+
+READINGS = [
+    (r"a + b - c", a + b - c),
+    (r"-a b", -a * b),
+    (r"2 a^2 b", 2 * a**2 * b),
+    (r"a \cdot b\, c", a * b * c),
+    (r"\frac{a + b}{c}", (a + b) / c),
+    (r"a / \sqrt{n}", a / sp.sqrt(n)),
+    (r"a (b + c)^2", a * (b + c) ** 2),
+    (r"\left( a + b \right) \big[ c \big]", (a + b) * c),
+    (r"\mu_q^2", mu_q**2),
+    (r"x_i", x[i]),
+    (r"W_{ij}", W[i, j]),
+    (r"W_{i,j}", W[i, j]),
+    (r"x_{i+1}", x[i + 1]),
+    (r"\delta_{ij}", delta(i, j)),
+    (r"\sum_i x_i y_i + a", total(i, x[i] * y[i]) + a),
+    (r"\sum_{i=1}^{n} x_i", sp.Sum(x[i], (i, 1, n))),
+    (r"\sum_i \sum_j x_i y_j", total(i, total(j, x[i] * y[j]))),
+    (r"e^{-a x_i}", sp.exp(-a * x[i])),
+    (r"\log(a) + 1", sp.log(a) + 1),
+    (r"\mathbb{E}[q_i^2]^2", E(q[i] ** 2) ** 2),
+    (r"\mathbb{E}\big[ S \mid q \big]", E(S, q)),
+    (r"\mathrm{Var}(a S)", Var(a * S)),
+    (r"\frac{\partial p_i}{\partial x_j}", Partial(p[i], x[j])),
+    (r"\frac{\mathrm{d}}{\mathrm{d} a} \sum_i p_i", Partial(total(i, p[i]), a)),
+]
+
+
+@pytest.mark.parametrize(("line", "expected"), READINGS, ids=[line for line, _ in READINGS])
+def test_reads(line: str, expected: Any):
+    (relation,) = tex(f"{line} = 0")
+    assert canonical(relation.left) == canonical(expected)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("a/b c = 0", "reads in two ways"),
+        ("x^12 = 0", "TeX raises only the first digit"),
+        ("2 3 = 0", "one number or two"),
+        (r"\theta = 0", "theta is used and was not declared"),
+        ("a_i = 0", "a_i is not declared in Setting, and a is not a vector"),
+        (r"\sum_i x_i = y_i", "i is summed over and also free"),
+        (r"\sum_i \sum_i x_i = 0", "already the index of an outer sum"),
+        (r"\sum_a x_a = 0", "a is not declared with indices"),
+        ("a = b = c", "expected ,, found ="),
+        ("a < b", "cannot read '< b'"),
+        (r"\operatorname{f} = 0", "outside the subset"),
+        ("a = ", "the line ends"),
+        ("a + = b", "outside the subset"),
+        (r"\frac{a}{b = 0", "expected }"),
+        ("a b", "the line ends"),
+    ],
+)
+def test_refuses_to_read(line: str, message: str):
+    with pytest.raises(TexError, match=message):
+        tex(line)
+
+
+# --- planted typos ---
+
+TYPOS = [
+    ("score_variance", "3", r"q_i k_i", r"2 q_i k_i", "a stray factor"),
+    ("score_variance", "4", r"+ v", r"- v", "a flipped sign"),
+    ("score_variance", "4", r"\delta_{ij}", r"\delta_{ii}", "an index shifted"),
+    ("score_variance", "8", r"d_k", r"d_k^2", "a wrong power"),
+    ("score_variance", "9", r"+ \mu_k^2 \sigma_q^2", "", "a dropped term"),
+    (
+        "score_variance",
+        "9",
+        r"\mu_q^2 \sigma_k^2 + \mu_k^2 \sigma_q^2",
+        r"\mu_q^2 \sigma_q^2 + \mu_k^2 \sigma_k^2",
+        "two swapped",
+    ),
+    ("score_variance", "11", r"s^2", r"s", "a lost power"),
+    ("score_variance", "12", r"S / \sqrt{d_k}", r"\sqrt{d_k} / S", "numerator and denominator swapped"),
+    ("score_variance", "12", r"\sqrt{d_k}", r"d_k", "a lost root"),
+    ("score_variance", "15", r"\mid q", "", "a lost condition"),
+    (
+        "softmax_jacobian",
+        "1",
+        r"\frac{e^{x_i + a_i}}{\sum_j e^{x_j + a_j}}",
+        r"\frac{\sum_j e^{x_j + a_j}}{e^{x_i + a_i}}",
+        "a fraction upside down",
+    ),
+    ("softmax_jacobian", "4", r"- p_j", r"- p_i", "an index shifted"),
+    ("softmax_jacobian", "4", r"\delta_{ij} - p_j", r"p_j - \delta_{ij}", "a difference turned round"),
+    ("softmax_jacobian", "7", r"\big( \sum_i p_i v_i \big)^2", r"\sum_i (p_i v_i)^2", "a square moved into the sum"),
+    ("softmax_jacobian", "8", r"\frac{1}{2}", r"\frac{1}{3}", "a wrong coefficient"),
+    ("softmax_jacobian", "12", r"\frac{1}{2}", r"\frac{2}{1}", "numerator and denominator swapped"),
+    ("softmax_jacobian", "16", r"(z_i - z_j)", r"(z_j - z_i)", "a flipped sign"),
+    ("softmax_jacobian", "18", r"0 \le c\,", r"0 \le", "a dropped factor"),
+    ("softmax_jacobian", "21", r"z_i^2", r"z_i", "a lost power"),
+    ("softmax_jacobian", "27", r"(n - 1)", r"n", "one off"),
+    ("softmax_jacobian", "29", r"2 (n - 1)", r"(n - 1)", "a dropped factor"),
+]
+
+
+@pytest.mark.parametrize(
+    ("page", "number", "right", "wrong", "kind"), TYPOS, ids=[f"{t[0]}-{t[1]}-{t[4]}" for t in TYPOS]
+)
+def test_a_typo_in_a_displayed_line_is_caught(page: str, number: str, right: str, wrong: str, kind: str):
+    step = derivation(page).steps[number]
+    assert right in step.tex, "the page has changed; plant the typo in the line as it is now"
+    (relation,) = read(step.tex.replace(right, wrong, 1), step.setting.names, step.setting.ranges)
+    with pytest.raises(StepFails):
+        replace(step, relation=relation).check()
+
+
+WRONG_BODIES = {"twice": lambda e: 2 * e, "minus": lambda e: -e, "plus one": lambda e: e + 1, "squared": lambda e: e**2}
+# The page speaks of the slope of the entropy only, which a constant does not change.
+AS_TRUE = [("softmax_jacobian", "H", "plus one")]
+DEFINITIONS = [
+    (page, str(name), change)
+    for page in names()
+    for name in derivation(page).setting.definitions
+    for change in WRONG_BODIES
+    if (page, str(name), change) not in AS_TRUE
+]
+
+
+@pytest.mark.parametrize(("page", "name", "change"), DEFINITIONS)
+def test_a_wrong_definition_breaks_a_step(page: str, name: str, change: str, monkeypatch: pytest.MonkeyPatch):
+    setting = derivation(page).setting
+    thing = setting.names[name]
+    letters, body = setting.definitions[thing]
+    monkeypatch.setitem(setting.definitions, thing, (letters, WRONG_BODIES[change](body)))
+    assert not all(step.proves(step.relation) for step in derivation(page).steps.values())
+
+
+# --- guards ---
+
+
+def a_step(line: str, *by: Any, wrong: tuple[str, ...] = ("7",), for_all: tuple[Any, ...] = (), **more: Any) -> Step:
+    (relation,) = tex(line)
+    given: dict[str, Any] = {"because": (), "earlier": {}, "model": Model(), **more}
+    return Step(
+        number="1",
+        says="",
+        tex=line,
+        setting=SETTING,
+        relation=relation,
+        by=by,
+        wrong=tuple(replace(relation, right=tex(f"0 = {side}")[0].right) for side in wrong),
+        for_all=frozenset(for_all),
+        **given,
+    )
+
+
+def test_a_good_step_passes():
+    a_step("(a + b)^2 = a^2 + 2 a b + b^2", moves.expand, wrong=("a^2 + b^2",)).check()
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        (a_step("a b = b a", moves.expand), "already the same expression"),
+        (a_step("0 = 0", moves.expand), "already the same expression"),
+        (a_step("a^2 - b^2 = (a - b)^2", moves.expand), "this is left, not 0"),
+        (a_step("(a + b)^2 = a^2 + 2 a b + b^2"), "no rewrite is named"),
+        (a_step("(a + b)^2 = a^2 + 2 a b + b^2", moves.expand, wrong=()), "no wrong version is given"),
+        (
+            a_step("a (b + c) = a b + a c", moves.expand, wrong=("a c + b a",)),
+            "wrong version a\\*b \\+ a\\*c is proved",
+        ),
+        (a_step("a (b + c) = a b + a c", moves.expand, for_all=(n,)), "claimed for all n"),
+        (a_step("a (b + c) = a b + a c", moves.expand, moves.linear), "linear changes nothing"),
+        (a_step("a (b + c) = a b + a c", lambda e, context: sp.S.Zero), "wrong version 7 is proved"),
+        (a_step("a = b", lambda e, context: sp.S.Zero), "proved, and yet false in a small model"),
+        (a_step(r"0 \le a (b + c)", moves.expand), "this is left, not 0"),
+        (a_step(r"0 \le a", because=(3,)), "step 3 is not proved earlier"),
+    ],
+)
+def test_guard_refuses(step: Step, message: str):
+    with pytest.raises(StepFails, match=message):
+        step.check()
+
+
+def test_an_inequality_needs_a_sign_that_is_seen():
+    identity = a_step("b - a = (b - a) + 0 a c", moves.expand)
+    with pytest.raises(StepFails, match="not nonnegative at sight"):
+        a_step(r"a \le b", because=(1,), earlier={1: identity}).check()
+
+
+def test_a_step_of_other_circumstances_cannot_be_used():
+    special = a_step("a = b", moves.suppose, model=Model(where={a: b}))
+    with pytest.raises(CannotRewrite, match="step 1 is not an equation proved earlier under the same"):
+        a_step("a^2 = b^2", moves.using(1), earlier={1: special}).check()
+
+
+def test_a_wrong_softmax_jacobian_that_is_right_for_two_logits_is_refused():
+    step = derivation("softmax_jacobian").steps["4"]
+    false = step.wrong[-1]
+    assert all(holds(false, world) for world in step.worlds if world.numbers[step.setting.names["n"]] == 2)
+    assert not step.proves(false)
+
+
+# --- every move is true on instances ---
+
+ROTATED = Model(independent={q: standard_normal()}, where={y[i]: c * q[i]})
+EARLIER = {1: Relation(total(i, p[i]), "=", a), 2: Relation(p[i], "=", sp.exp(a * x[i]))}
+MOVES: list[tuple[Any, Any, Model]] = [
+    (moves.expand, (a + b) ** 2 * sp.exp(a + b) * delta(i, j) ** 2, Model()),
+    (moves.unfold("S"), S**2 + total(j, S * x[j]), Model()),
+    (moves.unfold("p"), total(i, p[i] * x[i]), Model()),
+    (moves.suppose, total(i, y[i] * x[i]), ROTATED),
+    (moves.using(2), total(j, p[j] * x[j]) + p[i], Model()),
+    (moves.linear, total(i, (x[i] + a) * (b + total(j, y[j] * x[i]))), Model()),
+    (moves.linear, total(i, sp.exp(x[i] + a)), Model()),
+    (moves.linear, total(i, a + 1), Model()),
+    (moves.linear, E(a * q[i] + total(j, x[j] * q[j])), NORMAL),
+    (moves.linear, E(a * total(j, x[j] * q[j] * q[i]), q), NORMAL),
+    (moves.distribute, total(i, x[i]) ** 2 * total(i, y[i]), Model()),
+    (moves.collapse, total(i, x[i] * delta(i, j) * y[j]) + delta(i, j) * x[i], Model()),
+    (moves.collapse, total(i, total(j, x[i] * W[i, j] * delta(i, j))), Model()),
+    (moves.collapse, total(i, x[i] * delta(i, m)), Model()),
+    (moves.cases, sp.exp(a * (1 - delta(i, j)) * x[i]), Model()),
+    (moves.variance, Var(q[i] + a) + Var(x[i] * q[i], q), NORMAL),
+    (moves.independence, E(q[i] ** 2 * q[j] * x[j] + q[i] * q[j]), NORMAL),
+    (moves.independence, E(q[i] * q[j] * q[m] ** 2), NORMAL),
+    (moves.independence, E(W[i, j] * W[j, i]), NORMAL),
+    (moves.independence, E(q[i] * W[i, j] ** 2, q), NORMAL),
+    (moves.differentiate, Partial(total(i, x[i] ** 3 * sp.exp(a * x[i])), x[j]), Model()),
+    (moves.differentiate, Partial(p[i] * sp.exp(a * b) / (1 + a**2), a), Model()),
+    (moves.differentiate, Partial(S, b) + Partial(S**2, x[j]), Model()),
+]
+
+
+@pytest.mark.parametrize(("move", "e", "model"), MOVES, ids=[f"{m.__name__}: {e}" for m, e, _ in MOVES])
+def test_move_is_true_on_instances(move: Any, e: Any, model: Model):
+    context = Context(SETTING, model, EARLIER)
+    after = move(canonical(fresh(e)), context)
+    assert canonical(after) != canonical(e), "the move did nothing"
+    assert all(holds(Relation(e, "=", after), world) for world in worlds(SETTING, model, seed=str(e), count=9))
+
+
+@pytest.mark.parametrize(
+    ("move", "e", "message"),
+    [
+        (moves.independence, E(q[i] ** 6), "only moments"),
+        (moves.independence, E(S), "open it first"),
+        (moves.independence, E(total(i, q[i])), "open it first"),
+        (moves.independence, E(sp.exp(q[i])), "cannot take the expectation"),
+        (moves.independence, E(1 / q[i]), "only moments"),
+        (moves.linear, sp.Sum(a, (i, 3, n)), "run backwards"),
+        (moves.differentiate, Partial(a**b, b), "no rule is known"),
+        (moves.differentiate, Partial(sp.Sum(a, (i, 1, n)), n), "no rule is known"),
+        (moves.differentiate, Partial(a * b, a * b), "not a variable"),
+        (moves.using(9), a, "step 9 is not an equation"),
+    ],
+)
+def test_move_refuses(move: Any, e: Any, message: str):
+    with pytest.raises(CannotRewrite, match=message):
+        move(e, Context(SETTING, NORMAL))
+
+
+def test_moves_leave_alone_what_they_have_no_right_to():
+    context = Context(SETTING, NORMAL, EARLIER)
+    other_range = total(h, delta(h, i) * a)
+    assert canonical(moves.collapse(other_range, context)) == canonical(other_range)
+    assert moves.using(1)(Partial(total(i, p[i]), b), context) == Partial(total(i, p[i]), b)
+    assert moves.linear(E(q[i] * S), context) == E(q[i] * S)
+
+
+def test_nothing_is_captured_when_a_definition_is_opened_under_a_sum():
+    shadow = Setting()
+    size = shadow.size("n")
+    k, h = shadow.indices("k h", size)
+    u, t = shadow.vector("u", size, real=True), shadow.vector("t", size, real=True)
+    shadow.define(t[k], shadow.sum_over(h, u[k] * u[h]))
+    opened = moves.unfold("t")(shadow.sum_over(h, t[h]), Context(shadow, Model()))
+    relation = Relation(shadow.sum_over(h, t[h]), "=", canonical(opened))
+    assert all(holds(relation, world) for world in worlds(shadow, Model(), seed="capture"))
+    assert canonical(opened) == canonical(shadow.sum_over(k, shadow.sum_over(h, u[k] * u[h])))
+
+
+# --- signs ---
+
+positive = sp.Symbol("positive", positive=True)
+SIGNS = [
+    (sp.Integer(2), True),
+    (sp.Integer(-2), False),
+    (a, False),
+    (a**2, True),
+    (a**3, False),
+    (positive**3, True),
+    (1 / positive, True),
+    (1 / a, False),
+    (sp.exp(a), True),
+    (-sp.exp(a), False),
+    (sp.exp(sp.Symbol("z")), False),
+    (a * b, False),
+    (a**2 + b**2, True),
+    (a**2 - b**2, False),
+    (total(i, x[i] ** 2), True),
+    (total(i, x[i]), False),
+    (sp.Sum(x[i] ** 2, (i, n, 1)), False),
+    (1 - delta(i, j), True),
+    (delta(i, j) - 1, False),
+    (1 - sp.exp(-(a**2)), True),
+    (1 - sp.exp(a**2), False),
+    (sp.exp(-(a**2)) - 1, False),
+    ((sp.exp(a) - sp.exp(b)) * (a - b), True),
+    ((sp.exp(a) - sp.exp(b)) * (b - a), False),
+    ((sp.exp(a) - sp.exp(b)) * (a + b), False),
+    ((sp.exp(a) + sp.exp(b)) * (a - b), False),
+    ((sp.exp(-a) - sp.exp(-b)) * (a - b), False),
+    ((sp.exp(-a) - sp.exp(-b)) * (b - a), True),
+    (sp.log(1 + a**2), False),
+]
+
+
+@pytest.mark.parametrize(("e", "expected"), SIGNS, ids=[str(e) for e, _ in SIGNS])
+def test_sign_at_sight(e: Any, expected: bool):
+    assert nonnegative(e) is expected
+
+
+def test_a_name_cannot_be_declared_with_a_sign_that_its_definition_does_not_show():
+    setting = Setting()
+    real, claimed = setting.symbol("r", real=True), setting.symbol("t", positive=True)
+    with pytest.raises(ValueError, match="t is declared with a sign that r does not show"):
+        setting.define(claimed, real)
+    with pytest.raises(ValueError, match="t is declared with a sign"):
+        Model(where={claimed: real})
+
+
+def test_what_is_independent_cannot_be_made_of_others():
+    with pytest.raises(ValueError, match="q cannot be independent and made of others"):
+        Model(independent={q: standard_normal()}, where={q[i]: x[i]})
