@@ -22,6 +22,7 @@ from .evidence import Falsified, Finding, Gatherer, verdict
 from .ledger import Claim, claims_matching
 
 _COLOURS = {"supported": "green", "conditional": "yellow", "refuted": "red", "measured": "cyan", "open": "dim"}
+_MARKS = {"holds": "✓", "proved": "∎", "falsified": "↯"}
 _KINDS = {"P": "property", "D": "derivation", "X": "experiment"}
 
 
@@ -36,6 +37,11 @@ class Judged:
     def verdict(self) -> str:
         """Open while evidence that the claim asks for is missing, or does not stand."""
         return "open" if self.claim.missing else verdict(self.claim.evidence, self.findings)
+
+    @property
+    def lacking(self) -> str:
+        """The kinds of evidence that are asked for and not there, in words."""
+        return ", ".join(_KINDS[kind] for kind in self.claim.missing)
 
     @property
     def failed(self) -> list[Finding]:
@@ -59,7 +65,7 @@ def claims(given: argparse.Namespace) -> int:
                 print(text, file=sys.stderr)
 
         gatherer = Gatherer(profile=given.profile, seed=given.seed, say=say)
-        judged = [Judged(claim, [f for piece in claim.evidence for f in piece.gather(gatherer)]) for claim in chosen]
+        judged = [Judged(claim, _gathered(claim, gatherer)) for claim in chosen]
     console = Console(record=given.html is not None, highlight=False, width=None if sys.stdout.isatty() else 80)
     console.print(_header(judged), end="\n\n")
     if given.id is None and given.question is None:
@@ -74,28 +80,40 @@ def claims(given: argparse.Namespace) -> int:
     return VIOLATED if any(each.failed for each in judged) else OK
 
 
+def _gathered(claim: Claim, gatherer: Gatherer) -> list[Finding]:
+    """The findings of a claim's evidence, each once."""
+    found = {(f.kind, f.name): f for piece in claim.evidence for f in piece.gather(gatherer)}
+    return list(found.values())
+
+
 def _header(judged: Sequence[Judged]) -> str:
     verdicts = Counter(each.verdict for each in judged)
     evident = sum(bool(each.claim.evidence) for each in judged)
     told = ", ".join(f"{verdicts[name]} {name}" for name in _COLOURS)
     return (
         f"veriformer {version('veriformer')}, torch {torch.__version__}\n"
-        f"{len(judged)} claims, {evident} with evidence: {told}"
+        f"{len(judged)} claims, {evident} with evidence\n{told}"
     )
 
 
 def _table(console: Console, judged: Sequence[Judged]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
     table.add_column("id", no_wrap=True)
     table.add_column("claim, and its evidence")
     table.add_column("verdict", no_wrap=True)
     for each in judged:
         table.add_row(each.claim.id, each.claim.text, Text(each.verdict, style=_COLOURS[each.verdict]))
         for finding in each.findings:
-            style = "dim" if finding.stands else "bold red"
-            table.add_row("", Text(f"{finding.kind} {finding.name}: {finding.summary}", style=style), "")
+            if not finding.stands:
+                table.add_row("", Text(f"✗ {finding.kind} {finding.name}: {finding.summary}", style="bold red"), "")
+            elif finding.kind != "bites":
+                table.add_row("", Text(f"{_MARKS[finding.kind]} {finding.name:38} {finding.brief}", style="dim"), "")
+        if each.findings and each.claim.missing:
+            table.add_row("", Text(f"  still to come: {each.lacking}", style="dim"), "")
     console.print(table)
-    console.print("\n`veriformer claims Q06` shows one question in full.")
+    told = ", ".join(f"{mark} {kind}" for kind, mark in _MARKS.items())
+    console.print(f"\n{told}; ex: examples; err: worst error, as a share of the allowance")
+    console.print("each law behind a verdict also fails on a planted fault: `veriformer claims Q06` tells all")
 
 
 def _in_full(console: Console, each: Judged) -> None:
@@ -113,8 +131,7 @@ def _in_full(console: Console, each: Judged) -> None:
         mark = "✓" if finding.stands else "✗"
         console.print(Padding(f"{mark} {finding.kind} {finding.name}: {finding.summary}", (0, 0, 0, 2)))
     if claim.missing:
-        lacking = ", ".join(_KINDS[kind] for kind in claim.missing)
-        console.print(Padding(f"still to come: {lacking}", (0, 0, 0, 2)))
+        console.print(Padding(f"still to come: {each.lacking}", (0, 0, 0, 2)))
     console.print()
 
 

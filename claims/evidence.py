@@ -29,6 +29,7 @@ class Finding:
     name: str
     stands: bool
     summary: str
+    brief: str = ""
     figures: dict[str, Any] = field(default_factory=dict)
 
 
@@ -97,7 +98,8 @@ class Gatherer:
         return self._once("bites", law, lambda: self._bite(law))
 
     def _bite(self, law: str) -> Finding:
-        fault, contract = next((f, c) for f in FAULTS for c, laws in f.caught.items() if law in laws)
+        catching = [(fault, contract) for fault in FAULTS for contract, laws in fault.caught.items() if law in laws]
+        fault, contract = min(catching, key=lambda pair: sum(map(len, pair[0].caught.values())))  # this law's own
         with planted(fault) as package:
             for subject in (s for s in subjects_of(package, name=fault.name) if s.contract == contract):
                 for check in plan(subject, laws=[LAWS[law]]).checks:
@@ -129,22 +131,24 @@ def _summed(law: Law, results: list[Result]) -> Finding:
         "contracts": sorted({r.contract for r in results}),
     }
     p_values = [r.p_value for r in results if r.p_value is not None]
-    told = f"{figures['examples']} examples on {figures['checks']} paths"
+    told, brief = f"{figures['examples']} examples on {figures['checks']} paths", f"{figures['examples']} ex"
     if figures["worst_ratio"]:
         told += f", worst error {figures['worst_ratio']:.0%} of the allowance"
+        brief += f", err {figures['worst_ratio']:.0%}"
     if p_values:
         figures["p_value"] = min(p_values)
         told += f", smallest p {min(p_values):.2g}"
+        brief += f", p {min(p_values):.2g}"
     if wrong:
         told = f"{wrong[0].status.value} on {len(wrong)} of {len(results)} paths: {wrong[0].message}"
-    return Finding("holds", law.name, bool(results) and not wrong, told, figures)
+    return Finding("holds", law.name, bool(results) and not wrong, told, brief, figures)
 
 
 def _proved(name: str) -> Finding:
     report = derivation(name).check()
     failed = [step for step in report.steps if not step.ok]
     told = f"{len(report.steps)} steps checked" if report.ok else f"step {failed[0].number} fails: {failed[0].message}"
-    return Finding("proved", name, report.ok, told, {"steps": len(report.steps)})
+    return Finding("proved", name, report.ok, told, f"{len(report.steps)} steps", {"steps": len(report.steps)})
 
 
 def _counterexample(literal: Law, token: str) -> Finding:
@@ -163,6 +167,7 @@ def _counterexample(literal: Law, token: str) -> Finding:
         literal.name,
         result.status is Status.VIOLATED,
         smallest.removeprefix("smallest").strip() or f"the stored counterexample is {result.status.value}",
+        "replayed",
         {"token": token},
     )
 

@@ -46,7 +46,7 @@ _VARIANCE = (
     Holds("consistency.agreement_with_oracle"),
     Falsified(
         UNIT_VARIANCE,
-        token="TOKEN_VARIANCE",
+        token="vf1.eNo1UNtuwyAM_ZfzjKq2qqaNX5km5IITUAlkQBJFVf99pu2e7GM4F_sOC33HlZr10Kfzp4LNqXFqFRopl4kiFJy5QV-kFtpqJ_wuXHYzMSXoo3rDOhcmB31WqJ4KO7OF5s2Nd_l0OD4URgpCOB2EMpa8zKJ1Uoicxuaf7cRTFqX_yZdCMl5E61M1mUg7lxdLvCL094-YMYtr15cCOy-SWPKCWl8k5CRYviKGxoXiYUmhmZVKoGRZ3ua-kaWldkHkYUCP1zd5gyk7FsDr8xh55SLoFbXTybmQxm54rWIoo2opdobjgZbYJxuH0b-PCknapBtipvZxweMPdrV8kw",
         condition="q and k are independent, with mean 0 and variance 1",
         under=UNIT_VARIANCE_OF_STANDARD_INDEPENDENT,
     ),
@@ -116,7 +116,7 @@ CLAIMS: tuple[Claim, ...] = (
             Holds("order.tokens_move_with_their_positions"),
             Falsified(
                 ORDER_INVISIBLE,
-                token="TOKEN_ORDER",
+                token="vf1.eNo1kNFuwzAIRf-FZ6tKp2oP_pWpiqhNHGuOiYyTtqr674Nse4KL4XDxCwL4F9ywhxn82UHg2ql2AQ9Zs0RNwEEcv8FfNDa8iw1wi9TAf53dcH07SJirjp8GTRtvqxysQjV1xX44WGjh9hz_K_pYx5kwyl9e8GmbTDTCouSrAyGK4Afla4CwbupEfQDVwLZeN6gquVPDcjosjVnGXPcs-VZIG1YzG3ATY8JUMIFZRAPyNKlYFGXMXTvUCbdF1dpsmHe7ER7GwRhzTarwJvo_VmLJPXO1r6pcbUACFoNFmnAr1nSnnOb-2wJ6SD9cMPbPC7x_AIjYeGQ",
                 condition="attention is bidirectional",
                 under=LAWS["order.permutation_equivariance"],
             ),
@@ -202,8 +202,8 @@ CLAIMS: tuple[Claim, ...] = (
     Claim("S.linear", "PyTorch's nn.Linear and nn.Embedding, exercised for question 12", "P"),
     Claim("S.keras", "Keras' Embedding, exercised for question 19", "P"),
     Claim("S.bert", "BERT's own reshape path, on a real BERT with random weights, for question 16", "P"),
-    Claim("S.reformer", "Reformer's shared query and key, for question 3", "P"),
-    Claim("S.tokenizers", "BPE, WordPiece and unigram of the tokenizers library, for question 29", "P"),
+    Claim("S.shared", "Reformer's shared query and key, for question 3", "P"),
+    Claim("S.bpe", "BPE, WordPiece and unigram of the tokenizers library, for question 29", "P"),
     Claim("S.rnn", "a packed RNN, for question 2", "P"),
 )
 

@@ -48,7 +48,7 @@ def _unit_variance(trial: Trial) -> Iterator[Comparison]:
 
 
 UNIT_VARIANCE = Law(
-    name="literal.scaled_logits_have_unit_variance",
+    name="literal.unit_variance",
     statement="Whatever q and k are, dividing by √d_k keeps the variance of the logits at 1.",
     formula=r"\mathrm{Var}(q \cdot k / \sqrt{d_k}) = 1",
     function=_unit_variance,
@@ -66,7 +66,7 @@ UNIT_VARIANCE = Law(
 
 UNIT_VARIANCE_OF_STANDARD_INDEPENDENT = replace(
     UNIT_VARIANCE,
-    name="literal.scaled_logits_have_unit_variance.under_its_condition",
+    name="literal.unit_variance_if_standard",
     statement="For independent q and k with mean 0 and variance 1, dividing by √d_k keeps the variance at 1.",
     draws={
         "query_mean": lambda sizes: st.just(0),
@@ -77,7 +77,7 @@ UNIT_VARIANCE_OF_STANDARD_INDEPENDENT = replace(
 
 ORDER_INVISIBLE = replace(
     LAWS["order.permutation_equivariance"],
-    name="literal.without_positions_order_is_invisible",
+    name="literal.order_is_invisible",
     statement="Without positional encoding order is invisible: permuting the tokens permutes the outputs.",
     contracts=("encoder",),
     paths={"causal": ("off", "flag"), "over": ("x",), "padding": ("absent",), "grad": ("off",), "mode": ("eval",)},

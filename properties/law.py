@@ -60,13 +60,13 @@ LAWS: dict[str, Law] = {}
 def law(name: str, *, formula: str, contracts: Iterable[str], **declared: Any) -> Callable[[LawFunction], LawFunction]:
     """Register the decorated generator of comparisons as the law ``name`` ("family.what_holds").
 
-    Its docstring is the statement. Keywords are those of :class:`Law`.
+    The first paragraph of its docstring is the statement. Keywords are those of :class:`Law`.
     """
 
     def register(function: LawFunction) -> LawFunction:
         if name in LAWS:
             raise ValueError(f"the law {name} is registered twice; give each law its own name")
-        statement = " ".join((inspect.getdoc(function) or "").split())
+        statement = " ".join((inspect.getdoc(function) or "").partition("\n\n")[0].split())
         LAWS[name] = Law(
             name=name,
             statement=statement,

@@ -12,7 +12,7 @@ from ..case import order
 from ..comparison import Comparison, differs, same
 from ..contracts import Path
 from ..law import law
-from ..subject import Subject
+from ..subject import VOCABULARY, Subject
 from ..trial import Trial
 
 LAYERS = ("attention", "self_attention", "encoder")
@@ -98,7 +98,8 @@ def order_is_seen(trial: Trial) -> Iterator[Comparison]:
     x = trial.inputs
     length = x.x.shape[1]
     if not x.x.is_floating_point():
-        x = replace(x, x=torch.arange(length, device=x.x.device).expand_as(x.x))  # tokens that can be told apart
+        tokens = torch.arange(length, device=x.x.device) % VOCABULARY  # no two neighbours alike
+        x = replace(x, x=tokens.expand_as(x.x))
     # a rotation: reversal would keep every |i − j|, so symmetric biases such as ALiBi's rightly do not see it
     new = [*range(1, length), 0]
     moved = replace(x, x=x.x[:, new])
