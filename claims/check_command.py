@@ -24,10 +24,10 @@ from veriformer.properties.law import Law
 from veriformer.properties.laws import LAWS
 from veriformer.properties.loading import load
 from veriformer.properties.parametrize import present_devices
-from veriformer.properties.preflight import preflight
-from veriformer.properties.subject import DTYPES
+from veriformer.properties.paths import allows
+from veriformer.properties.subjects import DTYPES
 from veriformer.properties.violation import Token, told_path
-from veriformer.properties.worker import Request, results
+from veriformer.properties.worker import Request, results, try_out
 
 from .command_line import OK, UNDECIDED, VIOLATED, UsageError
 
@@ -50,9 +50,8 @@ def check(given: argparse.Namespace) -> int:
     if given.replay is not None:
         return _replay(given)
     request = _request(given)
-    for subject in load(given.subject, contract=given.contract):
-        if given.dtype in subject.dtypes and given.device in subject.devices:
-            preflight(subject, device=given.device, dtype=given.dtype)
+    load(given.subject, contract=given.contract)
+    try_out(request, time_limit=given.time_limit)
     plan = request.plan()
     _check_own_expectations(given, plan.checks)
     if not plan.checks and not plan.not_applicable:
@@ -66,6 +65,10 @@ def check(given: argparse.Namespace) -> int:
         given.json.write_text(json.dumps(_as_data(given, request, found), indent=1) + "\n", encoding="utf-8")
     if given.html is not None:
         console.save_html(str(given.html))
+    if all(result.status is Status.NOT_APPLICABLE for result in found):
+        raise UsageError(
+            f"{given.subject}: expected a law that applies, and none of those chosen does; so none was run"
+        )
     return _exit_status(found)
 
 
@@ -82,8 +85,8 @@ def _check_names(given: argparse.Namespace) -> None:
         raise UsageError(f"--max-examples: expected a number of at least 1; got {given.max_examples}")
     if given.strength < 1:
         raise UsageError(f"--strength: expected a number of at least 1; got {given.strength}")
-    if given.time_limit <= 0:
-        raise UsageError(f"--time-limit: expected a number of seconds above 0; got {given.time_limit:g}")
+    if not 0 < given.time_limit <= 86400:
+        raise UsageError(f"--time-limit: expected a number of seconds, up to a day's; got {given.time_limit:g}")
 
 
 def _laws(given: argparse.Namespace) -> list[Law]:
@@ -163,11 +166,12 @@ def _report(console: Console, found: Sequence[Result]) -> None:
     for column, justify in (("law", "left"), ("paths", "right"), ("examples", "right"), ("error", "right")):
         table.add_column(column, justify=justify, no_wrap=True)  # type: ignore[arg-type]
     table.add_column("outcome")
-    contracts = list(dict.fromkeys(r.contract for r in found))
-    for contract in contracts:
-        if len(contracts) > 1:
-            table.add_row(Text(contract, style="bold"))
-        mine = [r for r in found if r.contract == contract]
+    subjects = list(dict.fromkeys((r.contract, r.subject) for r in found))
+    contracts = {contract for contract, _ in subjects}
+    for contract, name in subjects:
+        if len(subjects) > 1:
+            table.add_row(Text(contract if len(contracts) == len(subjects) else f"{name} ({contract})", style="bold"))
+        mine = [r for r in found if (r.contract, r.subject) == (contract, name)]
         for law in LAWS:
             if of_law := [r for r in mine if r.law == law]:
                 table.add_row(*_row(of_law))
@@ -202,11 +206,14 @@ def _error(results: Sequence[Result]) -> str:
 
 def _details(console: Console, status: Status, results: Sequence[Result]) -> None:
     """The first result of each law in full, the others by their paths."""
-    for contract, law in dict.fromkeys((r.contract, r.law) for r in results):
-        first, *others = sorted(
-            (r for r in results if (r.contract, r.law) == (contract, law)), key=lambda r: len(told_path(r.path))
-        )
-        label = "" if status is Status.VIOLATED else f"{status.value}: {law} on {told_path(first.path)}: "
+    of_law: dict[tuple[str, str, str], list[Result]] = {}
+    for r in results:
+        of_law.setdefault((r.subject, r.contract, r.law), []).append(r)
+    for (_, _, law), found in of_law.items():
+        first, *others = sorted(found, key=lambda r: len(told_path(r.path)))
+        label = "" if status is Status.VIOLATED else f"{status.value}: "
+        if not first.message.startswith(law):
+            label += f"{law} on path {told_path(first.path)}: "
         console.print(Text(f"{label}{first.message}", style=_COLOURS[status] if label else ""))
         if others:
             paths = "; ".join(told_path(r.path) for r in others[:4]) + ("; …" if len(others) > 4 else "")
@@ -230,7 +237,7 @@ def _summary(found: Sequence[Result]) -> str:
     laws = len({r.law for r in found if r.status is not Status.NOT_APPLICABLE})
     parts = [f"{applicable} applicable", f"{applicable} run"]
     parts += [f"{counts[status]} {status.value}" for status in Status]
-    return f"{laws} laws, {len(found)} checks: {', '.join(parts)}"
+    return f"{laws} law{'s' * (laws != 1)}, {len(found)} check{'s' * (len(found) != 1)}: {', '.join(parts)}"
 
 
 def _as_data(given: argparse.Namespace, request: Request, found: Sequence[Result]) -> dict[str, object]:
@@ -263,13 +270,25 @@ def _replay(given: argparse.Namespace) -> int:
         raise UsageError(f"--replay: expected a token of a law that exists; {token.law!r} does not (any more)")
     if token.device not in present_devices():
         raise UsageError(f"--replay: the case was found on {token.device}, and there is none here")
-    subjects = load(given.subject, contract=token.contract)
-    check = Check(subjects[0], LAWS[token.law], token.path, token.device, token.dtype, given.subject)
-    result = replay(check, token.case)
-    if result.status is Status.VIOLATED:
-        print(f"still violated\n\n{result.message}")
-    elif result.status is Status.HELD:
-        print(f"holds now: {token.law} on {told_path(token.path)}")
-    else:
-        print(f"{result.status.value}: {result.message}")
-    return _exit_status([result])
+    law, at = LAWS[token.law], told_path(token.path)
+    subjects = [
+        subject
+        for subject in load(given.subject, contract=token.contract)
+        if allows(law, subject, token.path, token.device) and token.dtype in subject.dtypes
+    ]
+    if not subjects:
+        raise UsageError(
+            f"--replay: expected a token found on {given.subject}; {law.name} is not tried there on path {at} "
+            f"in {token.dtype} on {token.device}"
+        )
+    checks = [Check(subject, law, token.path, token.device, token.dtype, given.subject) for subject in subjects]
+    judged = [replay(check, token.case) for check in checks]
+    for result in judged:
+        of = f" of {result.subject}" if len(judged) > 1 else ""
+        if result.status is Status.VIOLATED:
+            print(f"still violated\n\n{result.message}")
+        elif result.status is Status.HELD:
+            print(f"holds now{of}: {law.name} on path {at}")
+        else:
+            print(f"{result.status.value}{of}: {result.message}")
+    return _exit_status(judged)

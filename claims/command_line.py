@@ -7,7 +7,9 @@ Exit status: 0 every applicable law holds; 1 a law is violated; 2 the call or th
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -79,7 +81,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out one command; returns the exit status."""
     try:
         given = _parser().parse_args(arguments)
-        return _carry_out(given)
+        try:
+            return _carry_out(given)
+        except SystemExit as ended:
+            raise UsageError(f"the subject ended the program (SystemExit: {ended.code}); mend it") from ended
     except KeyboardInterrupt:
         print("veriformer: interrupted", file=sys.stderr)
         return 130
@@ -87,7 +92,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return OK
     except Exception as error:
         if not _is_expected(error):
-            raise
+            traceback.print_exc()
+            print("veriformer: that was a defect of veriformer itself; please report the lines above", file=sys.stderr)
+            return UNDECIDED
         print(f"veriformer: {error.args[0] if error.args else error}", file=sys.stderr)
         return UNUSABLE
 
@@ -109,8 +116,8 @@ def _carry_out(given: argparse.Namespace) -> int:
     sys.path.insert(0, "")
     for name in ("json", "html"):
         file = getattr(given, name, None)
-        if file is not None and not file.resolve().parent.is_dir():
-            raise UsageError(f"--{name} {file}: expected a file in a folder that exists")
+        if file is not None:
+            _check_writable(name, file)
     # Each command imports what it needs when it runs: torch alone takes seconds, and `--help` should not.
     if given.command == "derive":
         from .derive_command import derive
@@ -127,6 +134,14 @@ def _carry_out(given: argparse.Namespace) -> int:
     from .check_command import check
 
     return check(given)
+
+
+def _check_writable(name: str, file: Path) -> None:
+    """A file that cannot be written is an error before the run, not after it."""
+    if not file.resolve().parent.is_dir():
+        raise UsageError(f"--{name} {file}: expected a file in a folder that exists")
+    if file.is_dir() or not os.access(file if file.exists() else file.resolve().parent, os.W_OK):
+        raise UsageError(f"--{name} {file}: expected a file that can be written, and this cannot; name another")
 
 
 if __name__ == "__main__":

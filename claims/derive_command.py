@@ -15,7 +15,7 @@ def derive(name: str | None, *, check: bool) -> int:
         return 0
     if not check:
         for each in names():
-            print(f"{each:20} {derivation(each).title}")
+            print(f"{each:26} {derivation(each).title}")
         print("\n`veriformer derive NAME` prints one; `veriformer derive --check` checks all.")
         return 0
     sound = [_verdict(each) for each in ([name] if name else names())]
@@ -26,7 +26,7 @@ def derive(name: str | None, *, check: bool) -> int:
 def _verdict(name: str) -> bool:
     report = derivation(name).check()
     seconds = sum(step.seconds for step in report.steps)
-    print(f"{name:20} {'checked' if report.ok else 'FAILS':8} {len(report.steps):3d} steps {seconds:6.1f} s")
+    print(f"{name:26} {'checked' if report.ok else 'FAILS':8} {len(report.steps):3d} steps {seconds:6.1f} s")
     for step in report.steps:
         if not step.ok:
             print(f"    step {step.number}: {step.message}")

@@ -111,6 +111,7 @@ CLAIMS: tuple[Claim, ...] = (
         "positional encoding is needed: without it order is invisible",
         "PD",
         (
+            Proved("permutation_equivariance"),
             Holds("order.permutation_equivariance"),
             Holds("order.order_is_seen"),
             Holds("order.tokens_move_with_their_positions"),

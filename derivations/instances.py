@@ -14,8 +14,9 @@ from random import Random
 from typing import Any
 
 import sympy as sp
+from sympy.core.function import AppliedUndef, UndefinedFunction
 
-from .notation import E, Partial, Relation, Var, variance_of
+from .notation import E, Partial, Relation, Selection, Var, variance_of
 from .setting import Model, Setting
 from .trees import peel
 
@@ -37,7 +38,9 @@ class World:
     arrays: Arrays = field(default_factory=dict)
     outcomes: tuple[tuple[float, Arrays], ...] = ((1.0, {}),)
     nudged: Mapping[Any, float] = field(default_factory=dict)  # a symbol, or a vector and a place, and by how much
+    functions: Mapping[Any, tuple[float, ...]] = field(default_factory=dict)  # coefficients of a polynomial
     averages: dict[Any, float] = field(default_factory=dict, init=False, compare=False)  # expectations met before
+    entries: dict[Any, float] = field(default_factory=dict, init=False, compare=False)  # defined entries met before
 
 
 def holds(relation: Relation, world: World) -> bool:
@@ -94,6 +97,8 @@ def value(e: Any, world: World, outcome: Arrays, bound: Mapping[sp.Symbol, int])
     if isinstance(e, Partial):
         f, x = e.args
         return _difference_quotient(f, x, world, outcome, bound)
+    if isinstance(e, AppliedUndef):
+        return math.fsum(c * inner(e.args[0]) ** k for k, c in enumerate(world.functions[e.func]))
     return float(e.func(*(sp.Float(inner(a)) for a in e.args)))
 
 
@@ -109,8 +114,13 @@ def _symbol_value(e: sp.Symbol, world: World, outcome: Arrays, bound: Mapping[sp
 
 def _entry_value(base: Any, indices: tuple[int, ...], world: World, outcome: Arrays) -> float:
     if base in world.setting.definitions:
-        letters, body = world.setting.definitions[base]
-        return value(body, world, outcome, dict(zip(letters, indices, strict=True)))
+        if outcome or (base, indices) not in world.entries:
+            letters, body = world.setting.definitions[base]
+            found = value(body, world, outcome, dict(zip(letters, indices, strict=True)))
+            if outcome:
+                return found
+            world.entries[base, indices] = found
+        return world.entries[base, indices]
     if base in (made := world.model.made):
         letters, body = made[base]
         found = value(body, world, outcome, dict(zip(letters, indices, strict=True)))
@@ -143,9 +153,13 @@ def _difference_quotient(f: Any, x: Any, world: World, outcome: Arrays, bound: M
     return (8 * (shifted(h) - shifted(-h)) - (shifted(2 * h) - shifted(-2 * h))) / (12 * h)
 
 
-def worlds(setting: Setting, model: Model, seed: str, count: int = 6) -> list[World]:
-    """Models drawn at random inside the assumptions: every size from 1 to 3 in turn, numbers within their domains."""
+def worlds(setting: Setting, model: Model, seed: str, count: int | None = None) -> list[World]:
+    """Models drawn at random inside the assumptions: every size from 1 to 3 in turn, numbers within their domains.
+
+    There are `count` of them; if None, six for each size that the setting declares.
+    """
     rng = Random(seed)
+    count = 6 * max(1, len(set(setting.ranges.values()))) if count is None else count
     return [_draw(setting, model, rng, 1 + trial % 3) for trial in range(count)]
 
 
@@ -155,13 +169,15 @@ def _draw(setting: Setting, model: Model, rng: Random, size: int) -> World:
     arrays = [b for b in setting.names.values() if isinstance(b, sp.IndexedBase) and b not in made]
     while True:
         bounded = {symbol: rng.uniform(low, high) for symbol, low, high in model.domain}
-        sizes = {s: rng.randint(1, 3) for s in set(setting.ranges.values()) if isinstance(s, sp.Symbol)}
+        sizes = {s: rng.randint(1, 3) for s in dict.fromkeys(setting.ranges.values()) if isinstance(s, sp.Symbol)}
         sizes |= dict.fromkeys(list(sizes)[:1], size)
         world = World(setting, model, {s: _number(s, rng) for s in scalars} | bounded | sizes)
         placed = {place: rng.randrange(int(value(setting.ranges[place], world, {}, {}))) for place in setting.places}
         world = replace(world, numbers={**world.numbers, **placed})
         fixed = [b for b in arrays if b not in model.independent]
-        world = replace(world, arrays={b: {at: _number(b[at], rng) for at in _cells(b, world)} for b in fixed})
+        world = replace(world, arrays={b: _array(b, world, rng) for b in fixed})
+        functions = [f for f in setting.names.values() if isinstance(f, UndefinedFunction)]
+        world = replace(world, functions={f: tuple(rng.uniform(-1, 1) for _ in range(3)) for f in functions})
         random = [
             (base, at, entry.atoms(rng, lambda e, world=world: value(e, world, {}, {})))
             for base, entry in model.independent.items()
@@ -170,6 +186,15 @@ def _draw(setting: Setting, model: Model, rng: Random, size: int) -> World:
         if math.prod(len(atoms) for _, _, atoms in random) <= MOST_OUTCOMES:
             return replace(world, outcomes=tuple(_outcomes(random)))
         size = max(1, size - 1)
+
+
+def _array(base: sp.IndexedBase, world: World, rng: Random) -> dict[tuple[int, ...], float]:
+    cells = list(_cells(base, world))
+    if base in world.model.permutations:
+        return dict(zip(cells, rng.sample(range(len(cells)), len(cells)), strict=True))
+    if isinstance(base, Selection):
+        return {at: rng.randrange(len(cells)) for at in cells}
+    return {at: _number(base[at], rng) for at in cells}
 
 
 def _cells(base: sp.IndexedBase, world: World) -> Iterator[tuple[int, ...]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sympy import Function
+from sympy import Function, IndexedBase
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,10 @@ class Var(Function):
 def variance_of(f: Any, *given: Any) -> Any:
     """The definition of variance."""
     return E(f * f, *given) - E(f, *given) * E(f, *given)  # pyright: ignore[reportOperatorIssue]
+
+
+class Selection(IndexedBase):
+    """`pi[i]`, displayed as π(i): which place stands at place i. It is a permutation only where a model says so."""
 
 
 class Partial(Function):

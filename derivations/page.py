@@ -25,8 +25,9 @@ from .trees import index_symbols
 HERE = Path(__file__).parent
 ITEM = re.compile(r"^\*\*(\w+)\.\*\*\s+(.*?)\n\s*\n", re.M | re.S)
 MOVES = ("cases", "collapse", "differentiate", "distribute", "expand", "independence", "linear", "suppose")
-MOVES += ("unfold", "using", "variance")
-DECLARATIONS = ("size", "symbol", "indices", "place", "vector", "matrix", "sum_over")
+MOVES += ("reindex", "unfold", "using", "variance")
+DECLARATIONS = ("size", "symbol", "indices", "place", "vector", "matrix", "selection", "function", "copies")
+DECLARATIONS += ("sum_over",)
 CHECKS = ("definition", "assumption", "step", "counterexample")
 
 

@@ -10,8 +10,9 @@ WORDS = {
     "sum": "Σ", "partial": "∂", "infty": "∞", "to": "→", "le": "≤", "ge": "≥", "ne": "≠", "cdot": "·", "mid": "|",
     "in": "∈", "lVert": "‖", "rVert": "‖", "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε",
     "varepsilon": "ε", "eta": "η", "theta": "θ", "kappa": "κ", "lambda": "λ", "mu": "μ", "nu": "ν", "xi": "ξ",
-    "rho": "ρ", "sigma": "σ", "tau": "τ", "phi": "φ", "omega": "ω",
+    "pi": "π", "rho": "ρ", "sigma": "σ", "tau": "τ", "phi": "φ", "omega": "ω",
 }  # fmt: skip
+ACCENTS = {"bar": "\u0304", "hat": "\u0302", "tilde": "\u0303"}
 POWERS = str.maketrans("0123456789+-n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ")
 BRACED = r"\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"  # an argument, with braces nested up to two deep
 
@@ -20,16 +21,20 @@ def plain(tex: str) -> str:
     r"""The line as Unicode: `\frac{a}{b}` becomes a/b, `x^2` becomes x²."""
     line = re.sub(r"\\(?:mathbb|mathrm)\{(\w+)\}\s*(?:\\[bB]ig)?", r"\1", tex)
     line = re.sub(r"\\(?:left|right|[bB]ig|qquad|quad)(?![A-Za-z])|\\[,;:! ]|\s+", " ", line)
-    line = re.sub(r"\\bar\s*(\w)", "\\1\u0304", line)
-    line = re.sub(r"\\partial\s+", "∂", line)
+    line = re.sub(r"\\(bar|hat|tilde)\s*(?:\\([A-Za-z]+)|(\w))", _accented, line)
+    line = re.sub(r"\\partial\s+", "∂", line).replace(r"^\top", "ᵀ")
     line = re.sub(r"\\tfrac(\d)(\d)", r"\1/\2", line)
     line = re.sub(rf"\\frac{BRACED}{BRACED}", lambda m: f"{_part(m[1])}/{_part(m[2])}", line)
     line = re.sub(rf"\\sqrt{BRACED}", lambda m: f"√{_part(m[1])}", line)
     line = re.sub(r"\\([A-Za-z]+)", lambda m: WORDS.get(m[1], m[1]), line)
     line = re.sub(r"\^(\d)", lambda m: m[1].translate(POWERS), line)
-    line = re.sub(r"\^\{([^{}]*)\}", lambda m: f"^({m[1]})", line)
+    line = re.sub(rf"\^{BRACED}", lambda m: f"^({m[1]})", line)
     line = line.replace("{", "").replace("}", "").replace("-", "−")
     return re.sub(r"(?<=[(\[‖]) | (?=[)\],‖])", "", re.sub(r"\s+", " ", line)).strip()
+
+
+def _accented(match: re.Match[str]) -> str:
+    return (match[3] or WORDS.get(match[2], match[2])) + ACCENTS[match[1]]
 
 
 def _part(tex: str) -> str:

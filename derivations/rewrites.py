@@ -195,6 +195,23 @@ def distribute(e: Any, context: Context) -> Any:
     return e.replace(lambda t: isinstance(t, sp.Mul) or is_power_of_sum(t), product)
 
 
+def reindex(e: Any, context: Context) -> Any:
+    """Σ_j f(π(j)) = Σ_j f(j), over all places j, where π is a permutation of them and j occurs in π(j) only."""
+
+    def visit(node: Any) -> Any:
+        node = rebuild(node, visit)
+        if isinstance(node, sp.Sum):
+            body, (index, low, high) = peel(node)
+            for pi in context.model.permutations:
+                new = sp.Dummy(index.name, integer=True, nonnegative=True)
+                renamed = body.xreplace({pi[index]: new})
+                if (low, high) == (0, pi.shape[0] - 1) and renamed.has(new) and not renamed.has(index):
+                    return sp.Sum(renamed, (new, low, high))
+        return node
+
+    return visit(fresh(e))
+
+
 def collapse(e: Any, context: Context) -> Any:
     """Σ_i f(i) δ_ij = f(j), where j has the range of i; and δ_ij f(i) = δ_ij f(j)."""
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import sympy as sp
 
+from .notation import Selection
 from .signs import nonnegative, positive
 
 Atoms = list[tuple[float, float]]  # (value, probability)
@@ -51,16 +52,20 @@ class Model:
         independent: vectors whose entries are all mutually independent, with the law of an entry.
         where: what other names are made of, `{k[i]: q[i]}` for example; i stands for every index.
         domain: bounds within which a symbol is drawn, where its declaration does not say it: `(rho, -1, 1)`.
+        permutations: maps of places that take every place exactly once.
     """
 
     independent: Mapping[sp.IndexedBase, Entry] = field(default_factory=dict)
     where: Mapping[Any, Any] = field(default_factory=dict)
     domain: Sequence[tuple[sp.Symbol, float, float]] = ()
+    permutations: Sequence[Selection] = ()
 
     def __post_init__(self) -> None:
-        """Raise `ValueError` for a name that is made of others and yet independent, or that has another sign."""
+        """Raise `ValueError` for a name that is made of others and yet free or independent, or has another sign."""
         if both := set(self.independent) & set(self.made):
             raise ValueError(f"{', '.join(map(str, both))} cannot be independent and made of others")
+        if both := set(self.permutations) & set(self.made):
+            raise ValueError(f"{', '.join(map(str, both))} cannot be any permutation and made of others")
         for name, (_, body) in self.made.items():
             refuse_other_sign(name, body)
 
@@ -82,6 +87,7 @@ class Setting:
     ranges: dict[sp.Symbol, sp.Expr] = field(default_factory=dict)
     definitions: dict[sp.Basic, tuple[tuple[Any, ...], Any]] = field(default_factory=dict)
     places: set[sp.Symbol] = field(default_factory=set)
+    twins: dict[Any, Any] = field(default_factory=dict)
     model: Model = field(default_factory=Model)
 
     def symbol(self, name: str, **assumptions: bool) -> sp.Symbol:
@@ -112,6 +118,26 @@ class Setting:
         """Declare a matrix; `assumptions` hold for each entry."""
         return self.declare(name, sp.IndexedBase(sp.Symbol(name, **assumptions), shape=(rows, columns)))
 
+    def selection(self, name: str, size: sp.Expr) -> Any:
+        """Declare a map of `size` places to places: any one, and a permutation where the model says so."""
+        return self.declare(name, Selection(sp.Symbol(name, integer=True, nonnegative=True), shape=(size,)))
+
+    def function(self, name: str) -> Any:
+        """Declare a real function of one real number, of which a proof knows nothing more."""
+        return self.declare(name, sp.Function(name, real=True))
+
+    def copies(self, mark: str, *things: Any) -> list[Any]:
+        """Declare for each symbol or vector another, such as x_tilde for x, which is computed in the same way.
+
+        A definition of x is then one of x_tilde too, with every name that has a copy replaced by it.
+        """
+        for thing in things:
+            label = thing.label if isinstance(thing, sp.IndexedBase) else thing
+            twin: Any = sp.Symbol(f"{label}_{mark}", **label.assumptions0)
+            twin = sp.IndexedBase(twin, shape=thing.shape) if isinstance(thing, sp.IndexedBase) else twin
+            self.twins[thing] = self.declare(f"{label}_{mark}", twin)
+        return [self.twins[thing] for thing in things]
+
     def declare(self, name: str, thing: Any) -> Any:
         """Give a thing its name; a second one of the same name would never cancel against it."""
         if name in self.names:
@@ -119,20 +145,24 @@ class Setting:
         self.names[name] = thing
         return thing
 
-    def sum_over(self, index: sp.Symbol, body: Any) -> Any:
-        """The sum of `body` over the whole range of the index."""
-        return sp.Sum(body, (index, 0, self.ranges[index] - 1))
+    def sum_over(self, index: sp.Symbol, body: Any, *, up_to: Any = None) -> Any:
+        """The sum of `body` over the whole range of the index, or from its lowest value up to the one given."""
+        return sp.Sum(body, (index, 0, self.ranges[index] - 1 if up_to is None else up_to))
 
     def define(self, left: Any, right: Any) -> None:
         """Let `left`, a declared symbol or an entry such as p[i], stand for `right`."""
         name, indices = (left.base, left.indices) if isinstance(left, sp.Indexed) else (left, ())
-        if name in self.definitions or not isinstance(name, sp.Symbol | sp.IndexedBase):
+        if name in self.definitions or isinstance(name, Selection) or not isinstance(name, sp.Symbol | sp.IndexedBase):
             raise ValueError(f"a definition has a new name on its left, found {left}")
         loose = (right.free_symbols & set(self.ranges)) - set(indices) - self.places
         if loose or name in right.atoms(type(name)):
             raise ValueError(f"the right side of {left} uses {loose or left}, which the left side does not introduce")
         refuse_other_sign(name, right)
+        if self.twins.get(name) in self.definitions:
+            raise ValueError(f"{self.twins[name]} has a definition of its own, and would get another from {left}")
         self.definitions[name] = (tuple(indices), right)
+        if name in self.twins:
+            self.definitions[self.twins[name]] = (tuple(indices), right.xreplace(self.twins))
 
 
 def refuse_other_sign(name: Any, body: Any) -> None:

@@ -210,7 +210,11 @@ class Counterexample(Step):
 
 def _specialises(model: Model, general: Model) -> bool:
     """Whether everything assumed in `general` is assumed in `model` too, so that what was proved there holds here."""
-    return general.independent.items() <= model.independent.items() and general.where.items() <= model.where.items()
+    return (
+        general.independent.items() <= model.independent.items()
+        and general.where.items() <= model.where.items()
+        and set(general.permutations) <= set(model.permutations)
+    )
 
 
 def _describe(world: World) -> str:

@@ -7,6 +7,7 @@ The reader knows a small subset, and refuses whatever a person could read in two
                  a subscript is part of the name if that name was declared (d_k), and otherwise an index (z_i)
     products     side by side, `\cdot`, `\,`; `a/b` divides by one factor, and nothing may follow it
     sums         `\sum_i` over the declared range of i, `\sum_{i=1}^{n}` as written; a sum takes the rest of its product
+    maps         `\pi(i)`, `\phi(a)`, and `x_{\pi(i)}`, if \pi was declared as a map of places and \phi as a function
     operators    `\frac{a}{b}`, `\sqrt{a}`, `e^{a}`, `\log(a)`, `\delta_{ij}`, `\mathbb{E}[f]`, `\mathbb{E}[f \mid q]`,
                  `\mathrm{Var}(f)`, `\frac{\partial f}{\partial x}`
 """
@@ -18,15 +19,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import sympy as sp
+from sympy.core.function import UndefinedFunction
 
-from .notation import E, Partial, Relation, Var
+from .notation import E, Partial, Relation, Selection, Var
 
 RELATIONS = {"=": "=", r"\le": "≤"}
 OPERATORS = {r"\mathbb{E}": E, r"\mathrm{Var}": Var}
 CLOSING = {"(": ")", "[": "]"}
 FUNCTIONS = {r"\log": sp.log}
 ACCENTS = (r"\bar", r"\hat", r"\tilde")
-GREEK = re.compile(r"\\(alpha|beta|gamma|(var)?epsilon|eta|theta|kappa|lambda|mu|nu|xi|rho|sigma|tau|phi|omega|delta)")
+LETTERS = "alpha|beta|gamma|delta|(var)?epsilon|eta|theta|kappa|lambda|mu|nu|xi|pi|rho|sigma|tau|phi|omega"
+GREEK = re.compile(rf"\\({LETTERS})")
 
 # Sizes of brackets and spaces mean nothing; everything that is not listed here is refused by name.
 SILENT = re.compile(r"\s|\\[,;:! ]|\\(?:left|right|[bB]igg?[lr]?|qquad|quad)(?![A-Za-z])|&")
@@ -154,7 +157,16 @@ class _Reader:
         if token == "e" and self.peek() == "^" and "e" not in self.names:
             self.take()
             return sp.exp(self.group())
-        return self.name(token)
+        return self.applied(self.name(token))
+
+    def applied(self, value: Any) -> Any:
+        """A map with its argument in brackets; anything else as it is."""
+        if not isinstance(value, Selection | UndefinedFunction):
+            return value
+        self.take("(")
+        argument = self.expression()
+        self.take(")")
+        return value[argument] if isinstance(value, Selection) else value(argument)
 
     def operator(self, operator: type[sp.Function]) -> Any:
         closing = CLOSING.get(opening := self.take())
@@ -228,7 +240,9 @@ class _Reader:
             return self.look_up(whole)
         if not indexable:
             raise TexError(f"{whole} is not declared in Setting, and {spelled} is not a vector")
-        indices = self.indices(below)
+        indices, wanted = self.indices(below), len(base.shape) if isinstance(base, sp.IndexedBase) else 2
+        if len(indices) != wanted:
+            raise TexError(f"{spelled} has {wanted} {'index' if wanted == 1 else 'indices'}, found {whole}")
         return base[tuple(indices)] if isinstance(base, sp.IndexedBase) else sp.KroneckerDelta(*indices)
 
     def subscript(self) -> list[str]:
@@ -242,11 +256,14 @@ class _Reader:
         return below
 
     def indices(self, below: list[str]) -> list[sp.Expr]:
-        """`ij` is two indices; with commas each part is an expression, so `i+1,j` is two as well."""
-        if all(re.fullmatch(r"[A-Za-z]", t) for t in below):
-            return [self.look_up(t) for t in below]
+        r"""`ij` is two indices, `\pi(i)j` too; with commas each part is an expression, so `i+1,j` is two as well."""
         inner = _Reader("", self.names, self.ranges)
         inner.left = list(below)
+        if all(re.fullmatch(r"[A-Za-z()]", t) or isinstance(self.names.get(t[1:]), Selection) for t in below):
+            side_by_side = []
+            while inner.left:
+                side_by_side.append(inner.atom())
+            return side_by_side
         found = [inner.expression()]
         while inner.left:
             inner.take(",")

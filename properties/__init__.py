@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .engine import Result, Status, check_subject
     from .law import LAWS
     from .parametrize import parametrize_with_properties
-    from .subject import CachedDecoder, Config, Projections, Sizes, Subject, subject
+    from .subjects import CachedDecoder, Config, Projections, Sizes, Subject, subject
     from .violation import Violation
 
 __all__ = [
@@ -39,7 +39,7 @@ _HOME = {
     "contracts": ("CONTRACTS", "SubjectError", "Unsupported"),
     "engine": ("LAWS", "Result", "Status", "check_subject"),
     "parametrize": ("parametrize_with_properties",),
-    "subject": ("CachedDecoder", "Config", "Projections", "Sizes", "Subject", "subject"),
+    "subjects": ("CachedDecoder", "Config", "Projections", "Sizes", "Subject", "subject"),
     "violation": ("Violation",),
 }
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from .law import Draw, Law
-from .subject import Config, Sizes, Subject
+from .subjects import Config, Sizes, Subject
 
 CONTENTS = ("integers", "normal")
 GAINS = (1.0, 2.0, 0.5)

@@ -29,7 +29,7 @@ from .contracts import Path, SubjectError, Unsupported
 from .law import LAWS, Law
 from .loading import address_of
 from .paths import paths_for
-from .subject import Subject
+from .subjects import Subject
 from .trial import SubjectCrash, Trial
 from .violation import Token, Violation, token_of, told_path
 
@@ -254,6 +254,8 @@ def _checks(
         return [], {f"it does not run on {device}"}
     if dtype not in subject.dtypes:
         return [], {f"it does not compute in {dtype}"}
+    if dtype not in law.dtypes:
+        return [], {f"what it asks cannot be told from rounding in {dtype}"}
     if (reason := impossible_size(law, subject)) is not None:
         return [], {reason}
     paths, reasons = paths_for(subject, law, device, strength)

@@ -26,6 +26,7 @@ from .contracts import SubjectError
 from .engine import Check, Expectation
 from .law import LAWS
 from .paths import allows
+from .subjects import DTYPES
 from .violation import BadToken, Token
 
 BUILT_IN = Path(__file__).with_name("expected_violations.toml")
@@ -37,26 +38,39 @@ _REQUIRED = ("subject", "law", "path", "reason", "token")
 def read(file: Path) -> list[Expectation]:
     """The entries of ``file``. Raises :class:`SubjectError` for a file or an entry that cannot be used."""
     try:
-        entries = tomllib.loads(file.read_text(encoding="utf-8")).get("violation", [])
-    except (OSError, tomllib.TOMLDecodeError) as error:
+        data = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise SubjectError(f"{file}: expected a TOML file of expected violations; {error}") from error
+    entries = data.get("violation", [])
+    if set(data) - {"violation"} or not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
+        raise SubjectError(f"{file}: expected tables [[violation]] and nothing else; got {', '.join(data)}")
     return [_entry(file, number, entry) for number, entry in enumerate(entries, 1)]
 
 
 def _entry(file: Path, number: int, entry: dict[str, object]) -> Expectation:
     where = f"{file}: violation {number}"
-    if missing := [key for key in _REQUIRED if not entry.get(key) and key != "path"]:
+    if missing := [key for key in _REQUIRED if not str(entry.get(key, "")).strip() and key != "path"]:
         raise SubjectError(f"{where}: expected {', '.join(_REQUIRED)}; {', '.join(missing)} is missing or empty")
     if unknown := set(entry) - _KEYS:
         raise SubjectError(
             f"{where}: expected keys out of {', '.join(sorted(_KEYS))}; got {', '.join(sorted(unknown))}"
         )
+    if wrong := [key for key, value in entry.items() if key != "path" and not isinstance(value, str)]:
+        raise SubjectError(f"{where}: expected text; {', '.join(wrong)} is something else")
+    path = entry.get("path", {})
+    if not isinstance(path, dict) or not all(isinstance(value, (str, list)) for value in path.values()):
+        raise SubjectError(f"{where}: path: expected a table such as {{ causal = 'flag' }}; got {path!r}")
     if entry["law"] not in LAWS:
         raise SubjectError(f"{where}: expected a law, got {entry['law']!r}; `veriformer list properties` names them")
+    for key, known in (("dtype", tuple(DTYPES)), ("device", ("cpu", "cuda"))):
+        if not any(fnmatch(name, str(entry.get(key, "*"))) for name in known):
+            raise SubjectError(f"{where}: {key}: expected one of {', '.join(known)} or a glob; got {entry[key]!r}")
     try:
-        Token.decode(str(entry["token"]))
+        token = Token.decode(str(entry["token"]))
     except BadToken as error:
         raise SubjectError(f"{where}: {error}") from error
+    if token.law != entry["law"]:
+        raise SubjectError(f"{where}: expected a token of {entry['law']}, got one of {token.law}")
     return Expectation(**{"path": {}, **entry})  # type: ignore[arg-type]
 
 

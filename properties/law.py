@@ -24,7 +24,8 @@ class Law:
     ``function(trial)`` yields the comparisons that must hold. ``needs`` are features without which the law says
     nothing. ``paths`` restricts axes of the code path ("causal", "padding", "grad", …) to the values that the law is
     about. ``at_least`` gives smallest sizes and ``sizes`` overrides the choices altogether. ``draws`` names what the
-    law draws beyond sizes and contents: each entry maps the sizes drawn so far to a strategy. ``machine`` is a
+    law draws beyond sizes and contents: each entry maps the sizes drawn so far to a strategy. ``dtypes`` are those in
+    which the law can be decided. ``machine`` is a
     stateful exploration in place of single cases. ``applies(subject, path)`` may give a reason why it does not.
     """
 
@@ -40,6 +41,7 @@ class Law:
     sizes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     contents: tuple[str, ...] = ("integers", "normal")
     draws: Mapping[str, Draw] = field(default_factory=dict)
+    dtypes: tuple[str, ...] = ("float64", "float32", "bfloat16", "float16")
     machine: Callable[..., Any] | None = None
     applies: Callable[[Any, Mapping[str, str]], str | None] = lambda subject, path: None
     twin: str | None = None

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import sys
+import sysconfig
+import traceback
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import torch
+
 from .contracts import CONTRACTS, SubjectError
-from .subject import Subject
+from .subjects import Subject
 from .trial import first_line
 
 BUILT_IN: dict[str, str] = {
@@ -34,9 +39,12 @@ def load(address: str, *, contract: str | None = None) -> list[Subject]:
     subjects = found if isinstance(found, (list, tuple)) else [found]
     if len(subjects) == 1 and not isinstance(subjects[0], Subject):
         return [_declared(subjects[0], address, contract)]
-    if not subjects or not all(isinstance(s, Subject) for s in subjects):
+    if not subjects:
+        raise SubjectError(f"{address}: expected a Subject or a list of them, got an empty {type(found).__name__}")
+    if others := [s for s in subjects if not isinstance(s, Subject)]:
         raise SubjectError(
-            f"{address}: expected a Subject or a list of them, got {_kind(found)}; declare it with @subject"
+            f"{address}: expected a list of Subjects alone, got one with {_kind(others[0])} in it; "
+            "declare it with @subject"
         )
     chosen = [s for s in subjects if contract in (None, s.contract)]
     if not chosen:
@@ -58,41 +66,66 @@ def _declared(found: Any, address: str, contract: str | None) -> Subject:
 
 
 def _kind(found: Any) -> str:
-    return f"a {type(found).__name__}"
+    name = type(found).__name__
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
 def _resolve(address: str) -> Any:
     place, colon, attribute = address.rpartition(":")
     if not colon or not place or not attribute:
+        if place.endswith(".py") or attribute.endswith(".py"):
+            raise SubjectError(f"{address}: expected file.py:attribute; say which of its attributes is the subject")
         names = ", ".join(BUILT_IN)
         raise SubjectError(f"{address}: expected module:attribute, file.py:attribute, or one of {names}")
     module = _from_file(Path(place)) if place.endswith(".py") else _from_name(place)
     found: Any = module
     for part in attribute.split("."):
-        if not hasattr(found, part):
+        try:
+            found = getattr(found, part)
+        except AttributeError as error:
             offered = ", ".join(sorted(n for n, v in vars(module).items() if isinstance(v, Subject))) or "none"
-            raise SubjectError(f"{place} has no attribute {attribute!r}; subjects declared there: {offered}")
-        found = getattr(found, part)
+            raise SubjectError(f"{place} has no attribute {attribute!r}; subjects declared there: {offered}") from error
+        except Exception as error:  # some modules import their parts when they are asked for
+            raise SubjectError(f"{address}: looking it up {raised(error)}") from error
     return found
 
 
-def _from_file(path: Path) -> ModuleType:
+_FILES: dict[Path, tuple[int, ModuleType]] = {}
+"""The modules of files that have been run, each with the time of the file's last change: none is run twice."""
+
+
+def raised(error: BaseException, *, with_place: bool = True) -> str:
+    """What was raised, as words, and where in code that is not the suite's own."""
+    told = f"raised {type(error).__name__}: {first_line(error)}"
+    if isinstance(error, SyntaxError) or not with_place:  # it says where by itself
+        return told
+    others = (Path(__file__).parent, Path(sysconfig.get_path("stdlib")), Path(torch.__file__).parent)
+    frames = [(Path(f.filename), f.lineno) for f in traceback.extract_tb(error.__traceback__)]
+    theirs = [(file, line) for file, line in frames if file.is_file() and not any(map(file.is_relative_to, others))]
+    return f"{told} ({theirs[-1][0].name}, line {theirs[-1][1]})" if theirs else told
+
+
+def _from_file(given: Path) -> ModuleType:
+    path = Path(os.path.abspath(given))
     if not path.is_file():
-        raise SubjectError(f"{path}: expected a Python file, and there is none; check the path")
+        raise SubjectError(f"{given}: expected a Python file, and there is none; check the path")
+    version = path.stat().st_mtime_ns
+    if path in _FILES and _FILES[path][0] == version:
+        return _FILES[path][1]
     name = f"veriformer_subject_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise SubjectError(f"{path}: expected a Python file, got something that cannot be imported")
+        raise SubjectError(f"{given}: expected a Python file, got something that cannot be imported")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    sys.path.insert(0, str(path.parent.resolve()))
+    if str(path.parent) not in sys.path:  # as for a script; it stays there for what is imported when it is called
+        sys.path.insert(0, str(path.parent))
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise SubjectError(f"{path}: importing it raised {type(error).__name__}: {first_line(error)}") from error
-    finally:
-        sys.path.remove(str(path.parent.resolve()))
+        raise SubjectError(f"{given}: importing it {raised(error)}") from error
+    _FILES[path] = (version, module)
     return module
 
 
@@ -100,7 +133,9 @@ def _from_name(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:
-        raise SubjectError(f"{name}: importing it raised {type(error).__name__}: {first_line(error)}") from error
+        absent = isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}.")
+        hint = "; call from the folder that holds it, or give path/to/file.py:attribute" if absent else ""
+        raise SubjectError(f"{name}: importing it {raised(error, with_place=not absent)}{hint}") from error
 
 
 def address_of(subject: Subject) -> str:

@@ -13,7 +13,7 @@ from itertools import combinations, product
 from types import MappingProxyType
 
 from .law import Law
-from .subject import Subject
+from .subjects import Subject
 
 Axes = Mapping[str, Sequence[str]]
 

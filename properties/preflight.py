@@ -5,18 +5,30 @@ A wrong signature, shape or dtype then gives one clear line, not thirty violatio
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from .case import Case
 from .contracts import SubjectError, Unsupported
+from .loading import raised
 from .paths import axes_of
-from .subject import Subject
+from .subjects import Subject
 from .trial import SubjectCrash, Trial
 
 
 def preflight(subject: Subject, *, device: str, dtype: str) -> None:
     """Call ``subject`` once plainly, and once with each of its features. Raises :class:`SubjectError`."""
-    axes = axes_of(subject)
+    for name, choices in vars(subject.drawn_sizes).items():
+        if not choices or min(choices) < 1:
+            raise SubjectError(f"{subject.name}: sizes: {name}: expected one or more numbers above 0, got {choices}")
+    try:
+        axes = axes_of(subject)
+    except (SubjectError, SystemExit) as error:
+        told = raised(error.__cause__ or error)
+        raise SubjectError(
+            f"{subject.name}: build(config) {told}; mend it. Expected: {subject.kind.signature}"
+        ) from error
     plain = {axis: values[0] for axis, values in axes.items()}
     _call(subject, plain, device, dtype, "plainly")
     for axis in ("padding", "causal", "weights", "scale"):
@@ -35,6 +47,8 @@ def _over(subject: Subject, axis: str) -> str:
 
 
 def _call(subject: Subject, path: dict[str, str], device: str, dtype: str, how: str) -> None:
+    if subject.refuses(path, device) is not None:
+        return
     sizes = subject.drawn_sizes
     length = _near(sizes.length, 3)
     case = Case(
@@ -46,25 +60,42 @@ def _call(subject: Subject, path: dict[str, str], device: str, dtype: str, how: 
         d_k=_near(sizes.d_k, 4),
         n_layers=min(sizes.n_layers),
         contents="normal",
-        real=("1" * (length - 1) + "0",) * _near(sizes.batch, 2) if path["padding"] == "right" else (),
+        real=("1" * (length - 1) + "0" if length > 1 else "1",) * _near(sizes.batch, 2)
+        if path["padding"] == "right"
+        else (),
     )
     if path["padding"] == "right" and path["over"] == "memory":
         case = Case(**{**vars(case), "real": ("1" * case.memory_length,) * case.batch})
     trial = Trial(subject, case, path, device=device, dtype=dtype)
+    name = subject.name
     try:
+        if not callable(trial.built):
+            raise SubjectError(f"build(config): expected something to call, got {type(trial.built).__name__}")
         output = trial(trial.inputs)
     except Unsupported:
         return
-    except SubjectCrash as crash:
+    except SubjectError as error:
+        raise SubjectError(f"{name}: called {how}: {str(error).removeprefix(f'{name}: ')}") from error
+    except (SubjectCrash, SystemExit) as crash:
+        remedy = (
+            "mend it" if how == "plainly" else f"mend it, or declare features={sorted(subject.accepted)} without it"
+        )
         raise SubjectError(
-            f"{subject.name}: called {how} as {subject.kind.signature}: it {crash}; mend it, or leave the feature out "
-            f"(features={sorted(subject.accepted)})"
+            f"{name}: called {how}: {_told(crash)}; {remedy}. Expected: {subject.kind.signature}"
         ) from crash
     if not bool(torch.isfinite(output).all()):
         raise SubjectError(
-            f"{subject.name}: called {how} on finite inputs of {dtype}: expected finite numbers, got NaN or infinity"
+            f"{name}: called {how} on finite inputs of {dtype}: expected finite numbers, got NaN or infinity"
         )
 
 
-def _near(choices: object, wanted: int) -> int:
-    return min(choices, key=lambda n: (abs(n - wanted), n))  # type: ignore[call-overload, no-any-return]
+def _told(crash: BaseException) -> str:
+    """What the subject did, with the line of its code that did it."""
+    error = crash.__cause__ or crash
+    if str(crash).startswith("ran out of memory"):
+        return str(crash)
+    return raised(error)
+
+
+def _near(choices: Sequence[int], wanted: int) -> int:
+    return min(choices, key=lambda n: (abs(n - wanted), n))

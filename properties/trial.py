@@ -15,7 +15,7 @@ from torch import Tensor
 from . import tolerance
 from .case import Case
 from .contracts import Inputs, Path, SubjectError, Unsupported
-from .subject import DTYPES, VOCABULARY, Config, Subject
+from .subjects import DTYPES, VOCABULARY, Config, Subject
 
 T = TypeVar("T")
 
@@ -195,7 +195,10 @@ class Trial:
                 f"({inputs.x.shape[0]}, {inputs.x.shape[1]}, {width}), got {tuple(output.shape)}"
             )
         if output.dtype != self.torch_dtype:
-            raise SubjectError(f"{self.subject.name}: expected an output of {self.torch_dtype}, got {output.dtype}")
+            raise SubjectError(
+                f"{self.subject.name}: expected an output of {self.torch_dtype}, got {output.dtype}; compute in "
+                "the dtype of the inputs, or declare dtypes="
+            )
         return output
 
     def gradients(self, inputs: Inputs, *, outputs: Tensor, wrt: str | None = None) -> Tensor:
@@ -246,11 +249,15 @@ def guarded(function: Callable[..., T], *args: Any) -> T:
         return function(*args)
     except (Unsupported, SubjectError, SubjectCrash):
         raise
-    except (RuntimeError, MemoryError) as error:
-        short = "out of memory" if isinstance(error, MemoryError) or "out of memory" in str(error) else "raised"
-        raise SubjectCrash(f"{short}: {type(error).__name__}: {first_line(error)}") from error
     except Exception as error:
-        raise SubjectCrash(f"raised {type(error).__name__}: {first_line(error)}") from error
+        how = "ran out of memory:" if _is_memory(error) else "raised"
+        raise SubjectCrash(f"{how} {type(error).__name__}: {first_line(error)}") from error
+
+
+def _is_memory(error: Exception) -> bool:
+    """PyTorch reports a failed allocation as a RuntimeError, in other words on a CPU than on a GPU."""
+    words = ("out of memory", "allocate memory")
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(w in str(error) for w in words))
 
 
 def first_line(error: BaseException) -> str:

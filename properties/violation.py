@@ -115,7 +115,15 @@ def _figure(outcome: Outcome) -> str:
 
 def told_path(path: Mapping[str, str]) -> str:
     """A path as words, plain values left out."""
-    plain = {"over": "x", "weights": "no", "scale": "default", "mode": "eval", "padding": "absent", "causal": "off"}
+    plain = {
+        "over": "x",
+        "padding": "absent",
+        "causal": "off",
+        "weights": "no",
+        "mode": "eval",
+        "grad": "on",
+        "scale": "default",
+    }
     told = [f"{axis}={value}" for axis, value in path.items() if plain.get(axis) != value]
     return ", ".join(told) or "plain"
 

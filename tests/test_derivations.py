@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from pathlib import Path
@@ -9,11 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sympy as sp
+import torch
 
 from veriformer.derivations import PageError, UnknownDerivation, derivation, names
+from veriformer.derivations.instances import World, value
 from veriformer.derivations.page import MOVES, Derivation
 from veriformer.derivations.plain import plain
 from veriformer.derivations.step import Assumption, Counterexample
+from veriformer.reference.attention import scaled_dot_product_attention
 
 ROOM = Path(__file__).parent.parent / "derivations"
 PAGES = names()
@@ -83,7 +87,7 @@ def test_table_of_moves_is_in_step():
 
 
 def test_unknown_name_lists_the_names():
-    with pytest.raises(UnknownDerivation, match=r"'softmax'; there are score_variance, softmax_jacobian"):
+    with pytest.raises(UnknownDerivation, match=r"'softmax'; there are permutation_equivariance, score_variance, "):
         derivation("softmax")
 
 
@@ -136,6 +140,32 @@ def test_jacobian_agrees_with_a_difference_quotient():
     measured = np.stack([(softmax(x + h * e) - softmax(x - h * e)) / (2 * h) for e in identity], axis=1)
     np.testing.assert_allclose(formula(p[:, None], p[None, :], identity), measured, atol=1e-9)
     assert np.linalg.norm(measured, 2) <= derivation("softmax_jacobian").results["norm_bound"]
+
+
+def test_attention_on_the_page_is_that_of_the_reference():
+    def tensor(name: str, world: World) -> torch.Tensor:
+        array = world.setting.names[name]
+        shape = [int(world.numbers[size]) for size in array.shape]
+        entries = [value(array[at], world, {}, {}) for at in np.ndindex(*shape)]
+        return torch.tensor(entries, dtype=torch.float64).reshape(1, 1, *shape)
+
+    steps = derivation("permutation_equivariance").steps
+    for world, tilde in itertools.product([w for step in ("9", "A", "B") for w in steps[step].worlds], ("", "_tilde")):
+        W, V, M, x, y, a = (tensor(name, world) for name in ("W", "V", "M", f"x{tilde}", f"y{tilde}", f"a{tilde}"))
+        output, weights = scaled_dot_product_attention(x @ W, x, x @ V, mask=M == 1, scale=1.0)
+        torch.testing.assert_close(output, y)
+        torch.testing.assert_close(weights, a)
+
+
+def test_all_that_a_block_uses_of_its_input_is_that_it_is_rearranged(monkeypatch: pytest.MonkeyPatch):
+    page = derivation("permutation_equivariance")
+    for name in ("x", "x_tilde", "t_tilde"):
+        monkeypatch.delitem(page.setting.definitions, page.setting.names[name])
+    assert all(page.steps[str(number)].proves(page.steps[str(number)].relation) for number in range(3, 18))
+    # step 15 says of the output what step 2 says of the input, so the next block can start from it
+    into = {page.setting.names[f"f{tilde}"]: page.setting.names[f"x{tilde}"] for tilde in ("", "_tilde")}
+    block, start = page.steps["15"].relation, page.steps["2"].relation
+    assert (block.left.xreplace(into), block.right.xreplace(into)) == (start.left, start.right)
 
 
 # --- a page that is not well formed ---

@@ -31,6 +31,7 @@ i, j = SETTING.indices("i j", n)
 m = SETTING.place("m", n)
 x, y, q = SETTING.vector("x", n, real=True), SETTING.vector("y", n, real=True), SETTING.vector("q", n, real=True)
 p, W = SETTING.vector("p", n, positive=True), SETTING.matrix("W", n, n, real=True)
+pi, phi = SETTING.selection("pi", n), SETTING.function("phi")
 a, b, c = (SETTING.symbol(name, real=True) for name in "abc")
 s, mu_q, S, Z = (SETTING.symbol(name, real=True) for name in ("s", "mu_q", "S", "Z"))
 SETTING.define(S, SETTING.sum_over(i, x[i] * q[i]))
@@ -60,6 +61,12 @@ READINGS = [
     (r"W_{i,j}", W[i, j]),
     (r"x_{i+1}", x[i + 1]),
     (r"\delta_{ij}", delta(i, j)),
+    (r"\pi(i)", pi[i]),
+    (r"x_{\pi(i)}", x[pi[i]]),
+    (r"W_{\pi(i)\pi(j)} W_{i\pi(j)} W_{\pi(i)j}", W[pi[i], pi[j]] * W[i, pi[j]] * W[pi[i], j]),
+    (r"x_{\pi(\pi(i))}", x[pi[pi[i]]]),
+    (r"\delta_{\pi(j)i}", delta(pi[j], i)),
+    (r"\phi(a + b)^2 c", phi(a + b) ** 2 * c),
     (r"\sum_i x_i y_i + a", total(i, x[i] * y[i]) + a),
     (r"\sum_{i=1}^{n} x_i", sp.Sum(x[i], (i, 1, n))),
     (r"\sum_i \sum_j x_i y_j", total(i, total(j, x[i] * y[j]))),
@@ -93,6 +100,12 @@ def test_reads(line: str, expected: Any):
         ("a = b = c", "expected ,, found ="),
         ("a < b", "cannot read '< b'"),
         (r"\operatorname{f} = 0", "outside the subset"),
+        (r"x_\pi = 0", r"the line ends where \( was expected"),
+        (r"x_{ij} = 0", "x has 1 index, found x_ij"),
+        (r"W_i = 0", "W has 2 indices, found W_i"),
+        (r"\delta_i = 0", "delta has 2 indices, found delta_i"),
+        (r"\phi a = 0", r"expected \("),
+        (r"x_{\pi(i} = 0", r"the line ends where \) was expected"),
         ("a = ", "the line ends"),
         ("a + = b", "outside the subset"),
         (r"\frac{a}{b = 0", "expected }"),
@@ -107,6 +120,13 @@ def test_refuses_to_read(line: str, message: str):
 # --- planted typos ---
 
 TYPOS = [
+    ("permutation_equivariance", "1", r"g_{\pi(j)}", r"g_{\pi(i)}", "an index shifted"),
+    ("permutation_equivariance", "3", r"s_{\pi(i)\pi(j)}", r"s_{\pi(j)\pi(i)}", "two swapped"),
+    ("permutation_equivariance", "5", r"Z_{\pi(i)}", r"Z_{i}", "a lost map"),
+    ("permutation_equivariance", "8", r"v_{\pi(j)c}", r"v_{\pi(i)c}", "an index shifted"),
+    ("permutation_equivariance", "9", r"\tilde y", r"y", "a lost tilde"),
+    ("permutation_equivariance", "9", r"y_{\pi(i)c}", r"y_{\pi(\pi(i))c}", "a map applied twice"),
+    ("permutation_equivariance", "16", r"\frac{1}{n}", r"\frac{1}{d}", "another width"),
     ("score_variance", "3", r"q_i k_i", r"2 q_i k_i", "a stray factor"),
     ("score_variance", "4", r"+ v", r"- v", "a flipped sign"),
     ("score_variance", "4", r"\delta_{ij}", r"\delta_{ii}", "an index shifted"),
@@ -235,6 +255,16 @@ def test_a_step_of_other_circumstances_cannot_be_used():
         a_step("a^2 = b^2", moves.using(1), earlier={1: special}).check()
 
 
+def test_a_step_about_a_permutation_cannot_be_used_where_there_is_none():
+    line = r"\sum_j x_{\pi(j)} = \sum_j x_j"
+    proved = a_step(line, moves.reindex, model=Model(permutations=[pi]), wrong=("n x_i",))
+    proved.check()
+    for other in (Model(), Model(where={pi[i]: m})):
+        assert not a_step(line, moves.reindex, model=other).proves(proved.relation)
+        with pytest.raises(CannotRewrite, match="step 1 is not an equation proved earlier under the same"):
+            a_step(line, moves.using(1), model=other, earlier={1: proved}).prove(proved.relation)
+
+
 def test_a_wrong_softmax_jacobian_that_is_right_for_two_logits_is_refused():
     step = derivation("softmax_jacobian").steps["4"]
     false = step.wrong[-1]
@@ -244,12 +274,14 @@ def test_a_wrong_softmax_jacobian_that_is_right_for_two_logits_is_refused():
 
 # --- every move is true on instances ---
 
+SHUFFLED = Model(permutations=[pi])
 ROTATED = Model(independent={q: standard_normal()}, where={y[i]: c * q[i]})
 EARLIER = {1: Relation(total(i, p[i]), "=", a), 2: Relation(p[i], "=", sp.exp(a * x[i]))}
 MOVES: list[tuple[Any, Any, Model]] = [
     (moves.expand, (a + b) ** 2 * sp.exp(a + b) * delta(i, j) ** 2, Model()),
     (moves.unfold("S"), S**2 + total(j, S * x[j]), Model()),
     (moves.unfold("p"), total(i, p[i] * x[i]), Model()),
+    (moves.unfold("p"), total(i, phi(a * p[i]) * x[i]), Model()),
     (moves.suppose, total(i, y[i] * x[i]), ROTATED),
     (moves.using(2), total(j, p[j] * x[j]) + p[i], Model()),
     (moves.linear, total(i, (x[i] + a) * (b + total(j, y[j] * x[i]))), Model()),
@@ -261,6 +293,10 @@ MOVES: list[tuple[Any, Any, Model]] = [
     (moves.collapse, total(i, x[i] * delta(i, j) * y[j]) + delta(i, j) * x[i], Model()),
     (moves.collapse, total(i, total(j, x[i] * W[i, j] * delta(i, j))), Model()),
     (moves.collapse, total(i, x[i] * delta(i, m)), Model()),
+    (moves.reindex, total(j, x[pi[j]] * sp.exp(W[i, pi[j]]) * p[pi[j]]) ** 2, SHUFFLED),
+    (moves.reindex, total(i, total(j, W[pi[i], pi[j]] * x[pi[i]])), SHUFFLED),
+    (moves.reindex, total(i, x[i] * total(j, W[i, pi[j]])), SHUFFLED),
+    (moves.reindex, total(j, x[pi[pi[j]]] + delta(pi[j], i)), SHUFFLED),
     (moves.cases, sp.exp(a * (1 - delta(i, j)) * x[i]), Model()),
     (moves.variance, Var(q[i] + a) + Var(x[i] * q[i], q), NORMAL),
     (moves.independence, E(q[i] ** 2 * q[j] * x[j] + q[i] * q[j]), NORMAL),
@@ -307,6 +343,66 @@ def test_moves_leave_alone_what_they_have_no_right_to():
     assert canonical(moves.collapse(other_range, context)) == canonical(other_range)
     assert moves.using(1)(Partial(total(i, p[i]), b), context) == Partial(total(i, p[i]), b)
     assert moves.linear(E(q[i] * S), context) == E(q[i] * S)
+
+
+@pytest.mark.parametrize(
+    ("e", "model"),
+    [
+        (total(j, x[pi[j]]), Model()),
+        (total(j, x[pi[j]]), Model(where={pi[i]: m})),
+        (sp.Sum(x[pi[j]], (j, 1, n - 1)), SHUFFLED),
+        (sp.Sum(x[pi[j]], (j, 0, n - 2)), SHUFFLED),
+        (sp.Sum(x[pi[j]], (j, 0, i)), SHUFFLED),
+        (sp.Sum(x[pi[j]], (j, 0, d - 1)), SHUFFLED),
+        (total(j, x[pi[j]] * y[j]), SHUFFLED),
+        (total(j, x[pi[j]] * total(i, W[i, j])), SHUFFLED),
+        (total(j, j * x[pi[j]]), SHUFFLED),
+        (total(j, sp.Sum(x[pi[j]] * x[i], (i, 0, j))), SHUFFLED),
+        (total(j, x[pi[m]]), SHUFFLED),
+        (total(j, x[pi[j + 1]]), SHUFFLED),
+        (x[pi[j]], SHUFFLED),
+    ],
+    ids=str,
+)
+def test_reindex_leaves_alone_what_is_not_a_whole_sum_over_a_permutation(e: Any, model: Model):
+    assert canonical(moves.reindex(e, Context(SETTING, model))) == canonical(e)
+
+
+def test_instances_draw_maps_of_places_and_permutations_only_where_they_are_assumed():
+    every_place_once = Relation(total(j, delta(pi[j], i)), "=", sp.S.One)
+    assert all(holds(every_place_once, world) for world in worlds(SETTING, SHUFFLED, seed="once", count=9))
+    assert not all(holds(every_place_once, world) for world in worlds(SETTING, Model(), seed="once", count=9))
+    drawn = {tuple(world.arrays[pi].values()) for world in worlds(SETTING, SHUFFLED, seed="all", count=60)}
+    assert {len(images) for images in drawn} == {1, 2, 3}
+    assert len(drawn) == 1 + 2 + 6, "some permutation is never drawn"
+
+
+def test_instances_of_a_function_have_nothing_in_common_but_that_they_are_functions():
+    drawn = worlds(SETTING, Model(), seed="any", count=9)
+    for special in (phi(a + b) - phi(a) - phi(b), phi(a * b) - a * phi(b), phi(a) - phi(-a), phi(a), phi(a) - phi(b)):
+        assert not any(holds(Relation(special, "=", sp.S.Zero), world) for world in drawn)
+
+
+def test_a_copy_is_computed_by_the_same_formula():
+    setting = Setting()
+    size = setting.size("n")
+    (k,) = setting.indices("k", size)
+    t, u, weights = (setting.vector(name, size, real=True) for name in "tuw")
+    t_tilde, u_tilde = setting.copies("tilde", t, u)
+    setting.define(u[k], weights[k] * t[k])
+    assert setting.definitions[u_tilde] == ((k,), weights[k] * t_tilde[k])
+    with pytest.raises(ValueError, match="t_tilde is declared twice"):
+        setting.copies("tilde", t)
+    setting.define(t_tilde[k], weights[k])
+    with pytest.raises(ValueError, match="t_tilde has a definition of its own"):
+        setting.define(t[k], weights[k])
+
+
+def test_a_map_of_places_is_made_by_the_circumstances_alone():
+    with pytest.raises(ValueError, match="a definition has a new name on its left"):
+        SETTING.define(pi[i], m)
+    with pytest.raises(ValueError, match="pi cannot be any permutation and made of others"):
+        Model(permutations=[pi], where={pi[i]: m})
 
 
 def test_nothing_is_captured_when_a_definition_is_opened_under_a_sum():

@@ -17,10 +17,10 @@ import pytest
 import sympy as sp
 
 from veriformer.derivations import derivation, names
-from veriformer.derivations.notation import Relation
+from veriformer.derivations.notation import Relation, Selection
 from veriformer.derivations.setting import Setting
 from veriformer.derivations.step import Step
-from veriformer.derivations.trees import canonical
+from veriformer.derivations.trees import canonical, index_symbols
 
 PAGES = names()
 AS_TRUE = {
@@ -46,6 +46,10 @@ AS_TRUE = {
     "the sum stands in a square": [
         *(("softmax_jacobian", "7", f"right: {factor} → −{factor}") for factor in ("p[i]", "v[i]")),
         *(("softmax_jacobian", "21", f"right: {factor} → −{factor}") for factor in ("p[i]", "z[i]")),
+    ],
+    "every place has a copy of the token at place m, and so has the place m": [
+        *(("permutation_equivariance", "C", f"left: y_tilde[i, c]: i → {other}") for other in ("j", "l", "m", "pi[i]")),
+        *(("permutation_equivariance", "C", f"right: v[m, c]{what}") for what in (": m → pi[m]", " → v_tilde[m, c]")),
     ],
 }
 
@@ -75,11 +79,20 @@ def changes_here(e: Any, setting: Setting) -> Iterator[tuple[str, Any]]:
     if isinstance(e, sp.Symbol | sp.Indexed | sp.Function) and not isinstance(e, sp.KroneckerDelta):
         yield f"{e} → {e}²", e**2
     if isinstance(e, sp.Indexed | sp.KroneckerDelta):
-        indices = e.indices if isinstance(e, sp.Indexed) else e.args
-        for index in sorted(set(indices), key=str):
+        for index in sorted(index_symbols(e) & set(setting.ranges), key=str):
             for other in sorted(setting.ranges, key=str):
-                if index in setting.ranges and other != index and setting.ranges[other] == setting.ranges[index]:
+                if other != index and setting.ranges[other] == setting.ranges[index]:
                     yield f"{e}: {index} → {other}", e.xreplace({index: other})
+            for pi in (b for b in setting.names.values() if isinstance(b, Selection)):
+                if pi.shape == (setting.ranges[index],):
+                    yield f"{e}: {index} → {pi[index]}", e.xreplace({index: pi[index]})
+                if e.has(pi[index]):
+                    yield f"{e}: {pi[index]} → {index}", e.xreplace({pi[index]: index})
+    if isinstance(e, sp.Indexed):
+        for pair in setting.twins.items():
+            for name, other in (pair, pair[::-1]):
+                if e.base == name:
+                    yield f"{e} → {other[e.indices]}", other[e.indices]
     if isinstance(e, sp.Add | sp.Mul):
         for part in e.args:
             rest = e.func(*(a for a in e.args if a is not part))
@@ -94,7 +107,7 @@ def changes_here(e: Any, setting: Setting) -> Iterator[tuple[str, Any]]:
 
 
 def changed_relations(relation: Relation, setting: Setting) -> Iterator[tuple[str, Relation]]:
-    same = {canonical(relation.left - relation.right)}
+    same = {canonical(relation.left - relation.right), sp.S.Zero}  # 0 is refused as nothing to prove
     if relation.sign == "=":
         same.add(canonical(relation.right - relation.left))
     for side in ("left", "right"):

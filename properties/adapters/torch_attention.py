@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..contracts import Path, Unsupported
-from ..subject import Config, Subject
+from ..subjects import Config, Subject
 
 BACKENDS = {
     "math": SDPBackend.MATH,

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..subject import Config, Projections, Subject
+from ..subjects import Config, Projections, Subject
 
 
 def _hidden(mask: Tensor | None) -> Tensor | None:

@@ -111,8 +111,9 @@ def past_influences(trial: Trial) -> Iterator[Comparison]:
     else:
         influence = torch.stack([_moved(trial, x, i, j) for j in range(x.x.shape[1])], dim=1)
     yield nonzero(
-        lambda: torch.where(seen, influence, 1.0),
+        lambda: influence,
         what=f"influence on the output at position {i}",
+        only=seen,
         axes=("row", "of the token at position"),
         cause=cause,
     )

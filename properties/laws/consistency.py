@@ -14,7 +14,7 @@ from ..comparison import Comparison, equal, nonzero, same, within
 from ..contracts import CONTRACTS, Inputs, Path, explicit_mask, kernel_arguments, merge_heads
 from ..law import law
 from ..oracle import attention as oracle_attention
-from ..subject import Subject
+from ..subjects import Subject
 from ..tolerance import attention_error_bound, unit_roundoff
 from ..trial import Trial
 
@@ -138,6 +138,10 @@ def _strided(t: Tensor) -> Tensor:
     return spaced.transpose(0, 1).contiguous().transpose(0, 1)[..., ::2]
 
 
+def _has_parameters(subject: Subject, path: Path) -> str | None:
+    return None if subject.has_parameters else "it has no trainable parameters"
+
+
 @law(
     "consistency.parameters_matter",
     formula=r"\nabla_\theta f(x) \neq 0 \quad\text{for every trainable } \theta",
@@ -145,6 +149,8 @@ def _strided(t: Tensor) -> Tensor:
     paths={"grad": ("on",), "padding": ("absent", "all-true")},
     at_least={"batch": 2, "length": 4, "memory_length": 4},
     contents=("normal",),
+    applies=_has_parameters,
+    dtypes=("float64", "float32"),
     twin="padding.parameter_gradients",
 )
 def parameters_matter(trial: Trial) -> Iterator[Comparison]:
@@ -157,7 +163,8 @@ def parameters_matter(trial: Trial) -> Iterator[Comparison]:
         if any(fnmatch(name, pattern) for pattern in trial.subject.inert):
             continue
         yield nonzero(
-            lambda size=size: torch.tensor([size if size > noise else 0.0]),
+            lambda size=size: torch.tensor(size if size > noise else 0.0),
+            only=torch.tensor(True),
             what=f"gradient of parameter {name}",
             cause="it is never used, or used where it cannot matter (a bias on the keys: softmax ignores a constant)",
         )

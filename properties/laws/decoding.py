@@ -13,7 +13,7 @@ from ..case import Case
 from ..comparison import Comparison, same
 from ..contracts import Inputs, Path, Unsupported
 from ..law import law
-from ..subject import MAX_LENGTH, Subject
+from ..subjects import MAX_LENGTH, Subject
 from ..trial import Trial, guarded
 
 Step = tuple[Any, ...]

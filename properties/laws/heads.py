@@ -11,7 +11,7 @@ from torch import Tensor
 from ..comparison import Comparison, same
 from ..contracts import Inputs, Path, explicit_mask
 from ..law import law
-from ..subject import Projections, Subject
+from ..subjects import Projections, Subject
 from ..trial import Trial
 
 

@@ -12,7 +12,7 @@ from ..case import order
 from ..comparison import Comparison, differs, same
 from ..contracts import Path
 from ..law import law
-from ..subject import VOCABULARY, Subject
+from ..subjects import VOCABULARY, Subject
 from ..trial import Trial
 
 LAYERS = ("attention", "self_attention", "encoder")
@@ -90,6 +90,7 @@ def _sees_order(subject: Subject, path: Path) -> str | None:
     paths={"over": ("x",), "padding": ("absent", "all-true")},
     at_least={"length": 3, "d_k": 4},
     contents=("normal",),
+    dtypes=("float64", "float32"),
     applies=_sees_order,
     twin="order.permutation_equivariance",
 )

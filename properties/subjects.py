@@ -167,6 +167,12 @@ class Subject:
         called = self.call or self.build_smallest()
         return _keywords(called) & frozenset(self.kind.features)
 
+    @cached_property
+    def has_parameters(self) -> bool:
+        """Whether what it builds has parameters to train."""
+        built = None if self.build is None else self.build_smallest()
+        return isinstance(built, torch.nn.Module) and any(p.requires_grad for p in built.parameters())
+
     def options_on(self, path: Mapping[str, str]) -> Mapping[str, str]:
         """This subject's own options and paths at ``path``."""
         own = {**self.options, **self.paths}
