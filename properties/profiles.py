@@ -15,7 +15,7 @@ _RANDOM = settings(deadline=None, derandomize=False, database=DirectoryBasedExam
 PROFILES: dict[str, settings] = {
     "dev": settings(_RANDOM, max_examples=10),
     "ci": settings(max_examples=10, deadline=None, derandomize=True, database=None, print_blob=True),
-    "thorough": settings(_RANDOM, max_examples=50),
+    "thorough": settings(_RANDOM, max_examples=30),
 }
 
 

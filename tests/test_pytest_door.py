@@ -182,7 +182,7 @@ def test_seed_makes_runs_repeatable(tmp_path: Path) -> None:
     assert one == again != other
 
 
-PROFILES = {"ci": 10, "thorough": 50}
+PROFILES = {"ci": 10, "thorough": 30}
 
 
 @pytest.mark.parametrize("profile", PROFILES)
