@@ -50,7 +50,7 @@ def _unit_variance(trial: Trial) -> Iterator[Comparison]:
 UNIT_VARIANCE = Law(
     name="literal.unit_variance",
     statement="Whatever q and k are, dividing by √d_k keeps the variance of the logits at 1.",
-    formula=r"\mathrm{Var}(q \cdot k / \sqrt{d_k}) = 1",
+    formula="Var(q·k/√d_k) = 1",
     function=_unit_variance,
     contracts=("attention",),
     claims=("Q06.2",),

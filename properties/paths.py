@@ -49,8 +49,8 @@ _LACKS = {
 }
 
 
-def impossible(subject: Subject, law: Law, path: Mapping[str, str]) -> str | None:
-    """Why ``law`` cannot be tried on this path of ``subject``; None if it can."""
+def impossible(subject: Subject, path: Mapping[str, str]) -> str | None:
+    """Why there is no such path through ``subject``; None if there is."""
     contract = subject.kind
     if path["over"] == "memory" and contract.causal == "optional" and path["causal"] != "off":
         return "causal attention is defined for one sequence"
@@ -60,7 +60,7 @@ def impossible(subject: Subject, law: Law, path: Mapping[str, str]) -> str | Non
         moved = subject.positions_on(path) != "none"
         if moved and contract.position_feature(path["over"]) not in subject.accepted:
             return f"padding on the {path['padding']} moves positions, and it takes no position ids"
-    return law.applies(subject, path)
+    return None
 
 
 def paths_for(subject: Subject, law: Law, device: str, strength: int) -> tuple[list[Mapping[str, str]], set[str]]:
@@ -87,18 +87,21 @@ def _cover(
     names = tuple(axes)
     rows: list[tuple[str, ...]] = []
     impossible_for: set[str] = set()
+    beside_the_point: set[str] = set()
     refused: set[str] = set()
     for values in product(*axes.values()):
         path = dict(zip(names, values, strict=True))
-        if why := impossible(subject, law, path):
+        if why := impossible(subject, path):
             impossible_for.add(why)
+        elif why := law.applies(subject, path):
+            beside_the_point.add(why)
         elif why := subject.refuses(path, device):
             refused.add(why)
         else:
             rows.append(values)
     chosen = covering(tuple(rows), min(strength, len(names)))
     paths: list[Mapping[str, str]] = [MappingProxyType(dict(zip(names, row, strict=True))) for row in chosen]
-    return paths, refused if rows else impossible_for | refused
+    return paths, refused if rows else beside_the_point | refused or impossible_for
 
 
 def allows(law: Law, subject: Subject, path: Mapping[str, str], device: str) -> bool:
@@ -107,7 +110,8 @@ def allows(law: Law, subject: Subject, path: Mapping[str, str], device: str) -> 
     for name, wanted in _restricted(law).items():
         axes[name] = tuple(v for v in axes.get(name, wanted[:1]) if v in wanted)
     known = path.keys() == axes.keys() and all(value in axes[name] for name, value in path.items())
-    return known and impossible(subject, law, path) is None and subject.refuses(path, device) is None
+    offered = impossible(subject, path) is None and subject.refuses(path, device) is None
+    return known and offered and law.applies(subject, path) is None
 
 
 @lru_cache(maxsize=256)

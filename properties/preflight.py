@@ -84,8 +84,9 @@ def _call(subject: Subject, path: dict[str, str], device: str, dtype: str, how: 
             f"{name}: called {how}: {_told(crash)}; {remedy}. Expected: {subject.kind.signature}"
         ) from crash
     if not bool(torch.isfinite(output).all()):
+        hint = "; is the mask read the wrong way round? Here True = real, may attend" if "all-true" in how else ""
         raise SubjectError(
-            f"{name}: called {how} on finite inputs of {dtype}: expected finite numbers, got NaN or infinity"
+            f"{name}: called {how} on finite inputs of {dtype}: expected finite numbers, got NaN or infinity{hint}"
         )
 
 

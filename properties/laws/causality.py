@@ -44,7 +44,7 @@ def _which_future(trial: Trial) -> str:
 
 @law(
     "causality.no_future_influence",
-    formula=r"f(x)_i = f(x')_i \quad\text{if } x_j = x'_j \text{ for all } j \le i",
+    formula="f(x)ᵢ = f(x′)ᵢ if xⱼ = x′ⱼ for all j ≤ i",
     claims=("Q27.1",),
     contracts=DECODERS,
     paths=CAUSAL,
@@ -67,7 +67,7 @@ def no_future_influence(trial: Trial) -> Iterator[Comparison]:
 
 @law(
     "causality.no_future_gradient",
-    formula=r"\partial f(x)_i / \partial x_j = 0 \quad (j > i)",
+    formula="∂f(x)ᵢ/∂xⱼ = 0 for j > i",
     claims=("Q27.1",),
     contracts=DECODERS,
     paths={**CAUSAL, "grad": ("on",)},
@@ -90,7 +90,7 @@ def no_future_gradient(trial: Trial) -> Iterator[Comparison]:
 
 @law(
     "causality.past_influences",
-    formula=r"\partial f(x)_i / \partial x_j \neq 0 \quad (j \le i)",
+    formula="∂f(x)ᵢ/∂xⱼ ≠ 0 for j ≤ i",
     claims=("Q27.1",),
     contracts=DECODERS,
     paths=CAUSAL,
@@ -128,7 +128,7 @@ def _moved(trial: Trial, x: Inputs, i: int, j: int) -> Tensor:
 
 @law(
     "causality.prefix_consistency",
-    formula=r"f(x_{1 \ldots t}) = f(x)_{1 \ldots t}",
+    formula="f(x₁…x_t) = f(x)₁…f(x)_t",
     claims=("Q09.1", "Q27.1"),
     contracts=DECODERS,
     paths=CAUSAL,

@@ -25,7 +25,7 @@ MODULES = tuple(name for name, contract in CONTRACTS.items() if not contract.is_
 
 @law(
     "consistency.batch_invariance",
-    formula=r"f(x)_r = f(x_r)",
+    formula="f(x)_r = f(x_r) for every row r",
     claims=("Q10.1", "Q08.1", "Q23.1"),
     contracts=EVERY,
     at_least={"batch": 2},
@@ -46,7 +46,7 @@ def batch_invariance(trial: Trial) -> Iterator[Comparison]:
         )
 
 
-@law("consistency.determinism", formula=r"f(x) = f(x)", contracts=EVERY)
+@law("consistency.determinism", formula="f(x) = f(x)", contracts=EVERY)
 def determinism(trial: Trial) -> Iterator[Comparison]:
     """The same call, time after time, gives the same output to the last bit (with dropout 0 in training mode)."""
     x = trial.inputs
@@ -79,7 +79,7 @@ def _shifted(trial: Trial) -> Inputs | None:
 
 @law(
     "consistency.statelessness",
-    formula=r"f(y);\, f(x) = f(x)",
+    formula="f(y); f(x) = f(x)",
     contracts=EVERY,
 )
 def statelessness(trial: Trial) -> Iterator[Comparison]:
@@ -101,7 +101,7 @@ def statelessness(trial: Trial) -> Iterator[Comparison]:
         )
 
 
-@law("consistency.inputs_unmodified", formula=r"x \text{ after } f(x) = x", contracts=EVERY)
+@law("consistency.inputs_unmodified", formula="x after f(x) = x", contracts=EVERY)
 def inputs_unmodified(trial: Trial) -> Iterator[Comparison]:
     """A call leaves every tensor that it is given as it was."""
     x = trial.inputs
@@ -118,7 +118,7 @@ def inputs_unmodified(trial: Trial) -> Iterator[Comparison]:
             )
 
 
-@law("consistency.noncontiguous_inputs", formula=r"f(\mathrm{strided}(x)) = f(x)", contracts=EVERY)
+@law("consistency.noncontiguous_inputs", formula="f(strided(x)) = f(x)", contracts=EVERY)
 def noncontiguous_inputs(trial: Trial) -> Iterator[Comparison]:
     """How a tensor lies in memory does not matter."""
     x = trial.inputs
@@ -144,7 +144,7 @@ def _has_parameters(subject: Subject, path: Path) -> str | None:
 
 @law(
     "consistency.parameters_matter",
-    formula=r"\nabla_\theta f(x) \neq 0 \quad\text{for every trainable } \theta",
+    formula="∇_θ f(x) ≠ 0 for every trainable θ",
     contracts=MODULES,
     paths={"grad": ("on",), "padding": ("absent", "all-true")},
     at_least={"batch": 2, "length": 4, "memory_length": 4},
@@ -176,7 +176,7 @@ def _is_plain(subject: Subject, path: Path) -> str | None:
 
 @law(
     "consistency.paths_agree",
-    formula=r"f_{\text{path}}(x) = f_{\text{plain path}}(x)",
+    formula="f on this path = f on the plain path",
     contracts=EVERY,
     paths={"padding": ("absent", "all-true", "right", "left", "scattered")},
     applies=_is_plain,
@@ -210,7 +210,7 @@ def _told(path: Path, plain: Path) -> str:
 
 @law(
     "consistency.agreement_with_oracle",
-    formula=r"f(Q, K, V) = \mathrm{softmax}(QK^T/\sqrt{d_k})V",
+    formula="f(Q, K, V) = softmax(QKᵀ/√d_k)V",
     claims=("Q06.2", "Q17.1"),
     contracts=("attention",),
 )

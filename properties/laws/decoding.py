@@ -118,7 +118,7 @@ def _has_cache(subject: Subject, path: Path) -> str | None:
 
 @law(
     "decoding.cached_equals_full",
-    formula=r"f(x_t \mid \mathrm{cache}(x_{<t})) = f(x)_t",
+    formula="f(x_t | cache of x₁…x_{t−1}) = f(x)_t",
     claims=("Q28.1", "Q09.1"),
     contracts=("causal_lm",),
     paths={"padding": ("absent",), "mode": ("eval",), "grad": ("off",)},

@@ -25,7 +25,7 @@ def _has_projections(subject: Subject, path: Path) -> str | None:
 
 @law(
     "heads.loop_equivalence",
-    formula=r"\mathrm{MultiHead}(x, m) = \sum_h \mathrm{softmax}((xW_Q^h)(mW_K^h)^T / \sqrt{d_k})\, m W_V^h W_O^h",
+    formula="f(x, m) = Σ_h softmax((xW_Q^h)(mW_K^h)ᵀ/√d_k) m W_V^h W_O^h",
     claims=("Q16.2",),
     contracts=("attention", "self_attention", "cross_attention"),
     at_least={"n_heads": 2, "length": 2},

@@ -32,7 +32,7 @@ def _row_permuted(gap: Tensor) -> str | None:
 
 @law(
     "order.permutation_equivariance",
-    formula=r"f(\pi x) = \pi f(x)",
+    formula="f(πx) = πf(x)",
     claims=("Q11.1",),
     contracts=(*LAYERS, "cross_attention", *POINTWISE),
     paths={"causal": ("off",), "over": ("x",), "padding": ("absent", "all-true", "right", "scattered")},
@@ -54,7 +54,7 @@ def permutation_equivariance(trial: Trial) -> Iterator[Comparison]:
 
 @law(
     "order.memory_permutation_invariance",
-    formula=r"f(x, \pi m) = f(x, m)",
+    formula="f(x, πm) = f(x, m)",
     claims=("Q26.1",),
     contracts=("attention", "cross_attention", "seq2seq"),
     paths={"over": ("memory",), "padding": ("absent", "all-true", "right", "scattered")},
@@ -84,7 +84,7 @@ def _sees_order(subject: Subject, path: Path) -> str | None:
 
 @law(
     "order.order_is_seen",
-    formula=r"f(\pi x) \neq \pi f(x)",
+    formula="f(πx) ≠ πf(x)",
     claims=("Q11.1",),
     contracts=("attention", "self_attention", "encoder", "causal_lm", "seq2seq"),
     paths={"over": ("x",), "padding": ("absent", "all-true")},
@@ -120,7 +120,7 @@ def _takes_positions(subject: Subject, path: Path) -> str | None:
 
 @law(
     "order.tokens_move_with_their_positions",
-    formula=r"f(\pi x, \pi p) = \pi f(x, p)",
+    formula="f(πx, πp) = πf(x, p)",
     claims=("Q11.1",),
     contracts=("self_attention", "encoder"),
     needs=("position_ids",),

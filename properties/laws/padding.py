@@ -65,7 +65,7 @@ def _leak(trial: Trial, x: Inputs, gap: Tensor) -> str:
 
 @law(
     "padding.content",
-    formula=r"f(x)_i = f(x')_i \quad\text{for real } i, \text{ if } x_j = x'_j \text{ for all real } j",
+    formula="f(x)ᵢ = f(x′)ᵢ for real i if xⱼ = x′ⱼ for all real j",
     claims=("Q02.1", "Q07.2"),
     contracts=SEQUENCES,
     paths={"padding": PADDED},
@@ -91,7 +91,7 @@ def _kept(trial: Trial, x: Inputs, row: int, output: Tensor) -> Tensor:
 
 @law(
     "padding.amount_and_side",
-    formula=r"f(\mathrm{pad}(x))_{\text{real}} = f(x)",
+    formula="f(padded x) at its real positions = f(x)",
     claims=("Q02.1", "Q10.1"),
     contracts=SEQUENCES,
     paths={"padding": PADDED},
@@ -111,7 +111,7 @@ def amount_and_side(trial: Trial) -> Iterator[Comparison]:
 
 @law(
     "padding.gradients",
-    formula=r"\partial f(x)_i / \partial x_j = 0 \quad\text{for real } i \text{ and padded } j",
+    formula="∂f(x)ᵢ/∂xⱼ = 0 for real i and padded j",
     claims=("Q02.1",),
     contracts=SEQUENCES,
     paths={"padding": PADDED, "grad": ("on",)},
@@ -131,7 +131,7 @@ def gradients(trial: Trial) -> Iterator[Comparison]:
 
 @law(
     "padding.parameter_gradients",
-    formula=r"\nabla_\theta L(\mathrm{pad}(x)) = \sum_{\text{rows } r} \nabla_\theta L(x_r)",
+    formula="∇_θ L(padded batch) = Σ_r ∇_θ L(row r alone)",
     claims=("Q02.1",),
     contracts=MODULES,
     paths={"padding": PADDED, "grad": ("on",)},
@@ -173,7 +173,7 @@ def _masks_at_all(subject: Subject, path: Path) -> str | None:
 
 @law(
     "padding.fully_masked_rows",
-    formula=r"\text{no real key} \Rightarrow f(x)_i \in \{0, \mathrm{NaN}\} \text{ as declared}",
+    formula="no real key ⇒ f(x)ᵢ = 0 or NaN, as declared",
     claims=("Q07.2",),
     contracts=SEQUENCES,
     paths={"padding": PADDED},
@@ -222,7 +222,7 @@ def _declared(trial: Trial, x: Inputs, row: int) -> Iterator[Comparison]:
 
 @law(
     "padding.real_tokens_matter",
-    formula=r"\partial f(x) / \partial x_j \neq 0 \quad\text{for every real } j",
+    formula="∂f(x)/∂xⱼ ≠ 0 for every real j",
     claims=("Q02.1",),
     contracts=SEQUENCES,
     paths={"padding": ("absent", "all-true", *PADDED)},

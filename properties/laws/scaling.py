@@ -39,7 +39,7 @@ def attention_weights(trial: Trial, query: Tensor, key: Tensor) -> Tensor:
 
 @law(
     "scaling.logit_variance",
-    formula=r"\mathrm{Var}(s\,q \cdot k) = s^2 d_k, \text{ which is } 1 \text{ for } s = 1/\sqrt{d_k}",
+    formula="Var(s q·k) = s² d_k, which is 1 for s = 1/√d_k",
     claims=("Q06.2", "Q17.1"),
     contracts=("attention",),
     paths={"over": ("memory",), "padding": ("absent",), "weights": ("no",), "scale": ("default", "one")},

@@ -38,7 +38,7 @@ SOFTMAX = {
 
 @law(
     "softmax.jacobian",
-    formula=r"\partial p_i / \partial z_j = p_i (\delta_{ij} - p_j), \qquad \lVert J \rVert_2 \le \tfrac12",
+    formula="∂pᵢ/∂zⱼ = pᵢ(δᵢⱼ − pⱼ), ‖J‖₂ ≤ 1/2",
     paths={"over": ("memory",), "padding": ("absent",), "weights": ("no",), "grad": ("on",)},
     **SOFTMAX,
 )
@@ -81,7 +81,7 @@ def _which_pass(trial: Trial, z: Tensor) -> str:
 
 @law(
     "softmax.saturation",
-    formula=r"\sum_i p_i(cz)^2 \text{ is non-decreasing in } c \ge 0",
+    formula="Σᵢ pᵢ(cz)² is non-decreasing in c ≥ 0",
     paths={"over": ("memory",), "padding": ("absent",), "weights": ("no",)},
     **SOFTMAX,
 )

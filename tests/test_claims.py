@@ -1,0 +1,115 @@
+"""The ledger is complete, and its verdicts follow from evidence alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from veriformer.claims import claims_command
+from veriformer.claims.command_line import main
+from veriformer.claims.evidence import Falsified, Finding, Gatherer, Holds, Proved, verdict
+from veriformer.claims.ledger import CLAIMS, Claim, claims_matching
+from veriformer.claims.literal import LITERAL, ORDER_INVISIBLE, UNIT_VARIANCE
+from veriformer.claims.reference_subject import REFERENCE
+from veriformer.derivations import derivation, names
+from veriformer.properties import LAWS, Status
+from veriformer.properties.engine import plan, run, settings_for
+from veriformer.properties.law import Law
+
+HOLDS, PROVED = Holds("padding.content"), Proved("score_variance")
+REFUTED = Falsified(UNIT_VARIANCE, token="")
+CONDITIONAL = replace(REFUTED, condition="q and k are standard", under=LAWS["scaling.logit_variance"])
+STANDS, FALLS = Finding("holds", "x", True, ""), Finding("holds", "x", False, "")
+
+
+def test_every_question_has_a_claim() -> None:
+    assert {claim.question for claim in CLAIMS} == set(range(32))  # 0: the systems that the sheet leans on
+    assert len({claim.id for claim in CLAIMS}) == len(CLAIMS)
+
+
+def test_evidence_exists() -> None:
+    pieces = [piece for claim in CLAIMS for piece in claim.evidence]
+    assert {piece.law for piece in pieces if isinstance(piece, Holds)} <= set(LAWS)
+    assert {piece.page for piece in pieces if isinstance(piece, Proved)} <= set(names())
+    assert all(claim.found for claim in CLAIMS if claim.evidence)
+
+
+def test_links_between_rooms_lead_somewhere() -> None:
+    ids = {claim.id for claim in CLAIMS}
+    for law in LAWS.values():
+        assert set(law.claims) <= ids, law.name
+        assert law.twin is None or law.twin in LAWS, law.name
+    for name in names():
+        page = derivation(name)
+        assert set(page.claims) <= ids, name
+        assert set(page.properties) <= set(LAWS), name
+    for claim in CLAIMS:
+        for piece in claim.evidence:
+            if isinstance(piece, Proved) and claim.id != "Q17.1":  # question 17 asks question 6 again
+                assert claim.id in derivation(piece.page).claims
+
+
+@pytest.mark.parametrize(
+    ("evidence", "findings", "expected"),
+    [
+        ((), [], "open"),
+        ((HOLDS,), [STANDS], "supported"),
+        ((HOLDS, PROVED), [STANDS, FALLS], "open"),
+        ((HOLDS, REFUTED), [STANDS], "refuted"),
+        ((HOLDS, CONDITIONAL), [STANDS], "conditional"),
+        ((HOLDS, CONDITIONAL, REFUTED), [STANDS], "refuted"),
+    ],
+)
+def test_verdict(evidence: tuple, findings: list[Finding], expected: str) -> None:
+    assert verdict(evidence, findings) == expected
+
+
+def test_claim_with_evidence_missing_is_open() -> None:
+    judged = claims_command.Judged(Claim("Q01.1", "…", "PD", (HOLDS,)), [STANDS])
+    assert (judged.verdict, judged.lacking) == ("open", "derivation")
+
+
+@pytest.mark.parametrize("law", LITERAL.values(), ids=LITERAL)
+def test_literal_sentence_is_falsified_afresh(law: Law) -> None:
+    using = settings_for(settings(), max_examples=60)
+    checks = [check for subject in REFERENCE for check in plan(subject, laws=[law]).checks]
+    assert any(run(check, using=using, seed=7).status is Status.VIOLATED for check in checks)
+
+
+def test_counterexample_that_holds_is_no_counterexample() -> None:
+    held = replace(ORDER_INVISIBLE, paths={**ORDER_INVISIBLE.paths, "causal": ("off",)})
+    (token,) = [
+        p.token for c in CLAIMS for p in c.evidence if isinstance(p, Falsified) and p.literal is ORDER_INVISIBLE
+    ]
+    assert Gatherer().counterexample(ORDER_INVISIBLE, token).stands
+    assert not Gatherer().counterexample(held, token).stands
+
+
+def test_law_without_bite_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    toothless = replace(LAWS["softmax.saturation"], function=lambda trial: iter(()))
+    monkeypatch.setitem(LAWS, "softmax.saturation", toothless)
+    assert not Gatherer().bite("softmax.saturation").stands
+
+
+def test_one_question_in_full(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "claims.json"
+    assert main(["claims", "Q06", "--profile", "ci", "--json", str(file)]) == 0
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 80
+    verdicts = {claim["id"]: claim["verdict"] for claim in json.loads(file.read_text())["claims"]}
+    assert verdicts == {"Q06.1": "supported", "Q06.2": "conditional", "Q06.3": "open"}
+
+
+def test_question_by_number() -> None:
+    assert claims_matching(question=7) == claims_matching(identifier="Q07") == claims_matching(identifier="q07")
+    assert [claim.id for claim in claims_matching(identifier="Q07.2")] == ["Q07.2"]
+
+
+@pytest.mark.parametrize("call", [["claims", "Q99"], ["claims", "--question", "32"], ["claims", "nonsense"]])
+def test_unknown_claim(call: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(call) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1

@@ -1,0 +1,24 @@
+"""The laws, held against the reference and against PyTorch's own attention and modules, on every device present."""
+
+from __future__ import annotations
+
+from veriformer.properties import parametrize_with_properties
+from veriformer.properties.loading import BUILT_IN
+
+
+@parametrize_with_properties(["reference"])
+def test_reference(check) -> None:
+    check()
+
+
+@parametrize_with_properties([name for name in BUILT_IN if name != "reference"])
+def test_pytorch(check) -> None:
+    check()
+
+
+@parametrize_with_properties(
+    ["torch.nn.functional.scaled_dot_product_attention", "torch.nn.MultiheadAttention"],
+    dtypes=["float32", "bfloat16", "float16"],
+)
+def test_lower_precision(check) -> None:
+    check()

@@ -1,0 +1,137 @@
+"""Allowances: never exceeded by rounding, far below a bug; and tests of statistics that are exact."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from veriformer.properties import Subject, tolerance
+from veriformer.properties.case import Case
+from veriformer.properties.comparison import Undecidable, same
+from veriformer.properties.paths import axes_of
+from veriformer.properties.statistics import chi_square_tails
+from veriformer.properties.trial import Trial
+
+CASE = Case(batch=1, length=3, memory_length=3, n_heads=1, groups=1, d_k=2, n_layers=1, contents="normal")
+
+
+def trial_of(kernel, dtype: str = "float64") -> Trial:
+    subject = Subject(name="kernel", contract="attention", call=kernel, features=())
+    return Trial(subject, CASE, {axis: v[0] for axis, v in axes_of(subject).items()}, device="cpu", dtype=dtype)
+
+
+def attention(query, key, value):
+    return (query @ key.mT / math.sqrt(query.shape[-1])).softmax(-1) @ value
+
+
+@given(
+    seed=st.integers(0, 2**16),
+    dtype=st.sampled_from([torch.float32, torch.bfloat16, torch.float16]),
+    n=st.integers(1, 24),
+    d=st.integers(1, 24),
+    size=st.sampled_from([0.01, 1.0, 3.0]),
+)
+def test_derived_bound_holds(seed: int, dtype: torch.dtype, n: int, d: int, size: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    query, key, value = (torch.randn(1, 2, n, d, generator=generator).mul(size).to(dtype) for _ in range(3))
+    exact = attention(query.double(), key.double(), value.double())
+    bound = tolerance.attention_error_bound(
+        query.double(), key.double(), value.double(), mask=None, scale=d**-0.5, dtype=dtype
+    )
+    assert ((attention(query, key, value).double() - exact).abs() <= bound).all()
+
+
+def test_derived_bound_is_not_idle() -> None:
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(4, 4, 16, 8, generator=generator).double() for _ in range(3))
+    bound = tolerance.attention_error_bound(query, key, value, mask=None, scale=8**-0.5, dtype=torch.float32)
+    error = (attention(query.float(), key.float(), value.float()).double() - attention(query, key, value)).abs()
+    assert (error / bound).max() > 1e-3
+    unscaled = (attention(query * 8**0.5, key, value) - attention(query, key, value)).abs()
+    assert (unscaled > bound).float().mean() > 0.99
+
+
+def test_bound_says_when_it_means_nothing() -> None:
+    x = torch.ones(1, 1, 1, 400, dtype=torch.float64)
+    with pytest.raises(ValueError, match="bound nothing"):
+        tolerance.attention_error_bound(x, x, x, mask=None, scale=1.0, dtype=torch.bfloat16)
+
+
+def test_rounding_is_allowed_and_a_leak_is_not() -> None:
+    trial = trial_of(attention)
+    x = trial.inputs
+    assert same(lambda: trial(x) * (1 + 2**-50), lambda: trial(x)).judge(trial).holds
+    assert not same(lambda: trial(x) * (1 + 1e-9), lambda: trial(x)).judge(trial).holds
+
+
+def test_allowance_grows_with_the_conditioning() -> None:
+    """Far logits amplify rounding: what is too much for a smooth kernel is allowed for a steep one."""
+
+    def steep(query, key, value):
+        return attention(query * 1e5, key, value)
+
+    gentle, sharp = trial_of(attention), trial_of(steep)
+    flat = same(lambda: gentle(gentle.inputs) + 1e-13, lambda: gentle(gentle.inputs)).judge(gentle)
+    held = tolerance.sensitivity(
+        lambda: sharp(sharp.inputs), sharp(sharp.inputs), sharp.jitter
+    ) >= tolerance.sensitivity(lambda: gentle(gentle.inputs), gentle(gentle.inputs), gentle.jitter)
+    assert not flat.holds
+    assert held
+
+
+def test_hopeless_conditioning_is_undecided() -> None:
+    def chaotic(query, key, value):
+        return torch.sin(query * 1e14) + 0 * value[..., :1, :]
+
+    trial = trial_of(chaotic)
+    with pytest.raises(Undecidable):
+        same(lambda: trial(trial.inputs) + 1e-3, lambda: trial(trial.inputs)).judge(trial)
+
+
+def test_jitter_moves_every_input_and_then_stops() -> None:
+    trial = trial_of(attention)
+    before = trial(trial.inputs)
+    with trial.jitter(0):
+        moved = trial(trial.inputs)
+    assert 0 < float((moved - before).abs().max()) < 1e-13
+    assert torch.equal(trial(trial.inputs), before)
+
+
+@pytest.mark.parametrize(
+    ("statistic", "freedom", "above"),
+    [(3.841458820694124, 1, 0.05), (18.307038053275146, 10, 0.05), (2.0, 2, math.exp(-1)), (100.0, 2, math.exp(-50))],
+)
+def test_chi_square_tails(statistic: float, freedom: int, above: float) -> None:
+    below, tail = chi_square_tails(statistic, freedom)
+    assert tail == pytest.approx(above, rel=1e-9)
+    assert below == pytest.approx(1 - above, rel=1e-9)
+
+
+@pytest.mark.parametrize(("statistic", "freedom"), [(-1.0, 3), (1.0, 0)])
+def test_chi_square_of_nothing(statistic: float, freedom: int) -> None:
+    with pytest.raises(ValueError, match="expected a statistic"):
+        chi_square_tails(statistic, freedom)
+
+
+def test_power_of_the_variance_test() -> None:
+    """The miss probability that the law's docstring states, at its smallest sizes."""
+    from veriformer.properties.laws.scaling import FALSE_ALARM
+
+    freedom = 128 * 2 * 8
+
+    def edge(upper: bool) -> float:
+        low, high = 0.3 * freedom, 3.0 * freedom
+        for _ in range(60):
+            middle = (low + high) / 2
+            below, above = chi_square_tails(middle, freedom)
+            inside = (above if upper else below) > FALSE_ALARM / 2
+            low, high = (middle, high) if inside == upper else (low, middle)
+        return low
+
+    for factor in (2 / 3, 3 / 2):
+        missed = chi_square_tails(edge(True) / factor, freedom)[0] - chi_square_tails(edge(False) / factor, freedom)[0]
+        assert missed < 1e-8
