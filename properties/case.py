@@ -20,7 +20,6 @@ from .law import Draw, Law
 from .subjects import Config, Sizes, Subject
 
 CONTENTS = ("integers", "normal")
-GAINS = (1.0, 2.0, 0.5)
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ def cases(draw: DrawFn, law: Law, subject: Subject, path: Mapping[str, str]) -> 
     return Case(
         **sizes,
         contents=draw(_sampled(law.contents)),
-        gain=1.0 if subject.kind.is_function else draw(_sampled(GAINS)),
+        gain=1.0 if subject.kind.is_function else draw(_sampled(law.gains)),
         seed=draw(_between(0, 2**16)),
         real=real,
         draws=drawn,

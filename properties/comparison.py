@@ -188,6 +188,9 @@ def finite(value: Side, *, what: str, only: Tensor | None = None, cause: str | N
     return Comparison(judge)
 
 
+GENTLE = (1.0, 0.5)
+"""Gains of the weights under which softmax does not saturate, so that an influence that is there can be seen."""
+
 COARSE = (torch.bfloat16, torch.float16)
 """Dtypes in which a small influence may drown in rounding, or underflow: "every" is not asked for, only "some"."""
 

@@ -23,7 +23,8 @@ class Law:
 
     ``function(trial)`` yields the comparisons that must hold. ``needs`` are features without which the law says
     nothing. ``paths`` restricts axes of the code path ("causal", "padding", "grad", …) to the values that the law is
-    about. ``at_least`` gives smallest sizes and ``sizes`` overrides the choices altogether. ``draws`` names what the
+    about. ``at_least`` gives smallest sizes and ``sizes`` overrides the choices altogether. ``contents`` and ``gains``
+    say what inputs and weights are drawn. ``draws`` names what the
     law draws beyond sizes and contents: each entry maps the sizes drawn so far to a strategy. ``dtypes`` are those in
     which the law can be decided. ``machine`` is a
     stateful exploration in place of single cases. ``applies(subject, path)`` may give a reason why it does not.
@@ -40,6 +41,7 @@ class Law:
     at_least: Mapping[str, int] = field(default_factory=dict)
     sizes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     contents: tuple[str, ...] = ("integers", "normal")
+    gains: tuple[float, ...] = (1.0, 2.0, 0.5)
     draws: Mapping[str, Draw] = field(default_factory=dict)
     dtypes: tuple[str, ...] = ("float64", "float32", "bfloat16", "float16")
     machine: Callable[..., Any] | None = None

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..case import position
-from ..comparison import Comparison, nonzero, same, zero
+from ..comparison import GENTLE, Comparison, nonzero, same, zero
 from ..contracts import Inputs
 from ..law import law
 from ..trial import Trial
@@ -96,6 +96,7 @@ def no_future_gradient(trial: Trial) -> Iterator[Comparison]:
     paths=CAUSAL,
     at_least={"length": 2},
     contents=("normal",),
+    gains=GENTLE,
     draws={"at": position()},
     twin="causality.no_future_influence",
 )

@@ -10,7 +10,7 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
-from ..comparison import Comparison, equal, nonzero, same, within
+from ..comparison import GENTLE, Comparison, equal, nonzero, same, within
 from ..contracts import CONTRACTS, Inputs, Path, explicit_mask, kernel_arguments, merge_heads
 from ..law import law
 from ..oracle import attention as oracle_attention
@@ -149,6 +149,7 @@ def _has_parameters(subject: Subject, path: Path) -> str | None:
     paths={"grad": ("on",), "padding": ("absent", "all-true")},
     at_least={"batch": 2, "length": 4, "memory_length": 4},
     contents=("normal",),
+    gains=GENTLE,
     applies=_has_parameters,
     dtypes=("float64", "float32"),
     twin="padding.parameter_gradients",

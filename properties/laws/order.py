@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..case import order
-from ..comparison import Comparison, differs, same
+from ..comparison import GENTLE, Comparison, differs, same
 from ..contracts import Path
 from ..law import law
 from ..subjects import VOCABULARY, Subject
@@ -90,6 +90,7 @@ def _sees_order(subject: Subject, path: Path) -> str | None:
     paths={"over": ("x",), "padding": ("absent", "all-true")},
     at_least={"length": 3, "d_k": 4},
     contents=("normal",),
+    gains=GENTLE,
     dtypes=("float64", "float32"),
     applies=_sees_order,
     twin="order.permutation_equivariance",

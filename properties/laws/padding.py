@@ -9,7 +9,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ..comparison import Comparison, equal, finite, nonzero, same, zero
+from ..comparison import GENTLE, Comparison, equal, finite, nonzero, same, zero
 from ..contracts import Inputs, Path
 from ..law import law
 from ..subjects import Subject
@@ -228,6 +228,7 @@ def _declared(trial: Trial, x: Inputs, row: int) -> Iterator[Comparison]:
     paths={"padding": ("absent", "all-true", *PADDED)},
     at_least={"length": 2, "memory_length": 2},
     contents=("normal",),
+    gains=GENTLE,
     twin="padding.content",
 )
 def real_tokens_matter(trial: Trial) -> Iterator[Comparison]:
