@@ -19,8 +19,6 @@ from hypothesis.strategies import DrawFn
 from .law import Draw, Law
 from .subjects import Config, Sizes, Subject
 
-CONTENTS = ("integers", "normal")
-
 
 @dataclass(frozen=True)
 class Case:
