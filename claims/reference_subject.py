@@ -116,3 +116,27 @@ def subjects_of(package: ModuleType, name: str = "reference") -> list[Subject]:
 
 
 REFERENCE = subjects_of(veriformer.reference)
+
+
+class _AdditiveAttention(nn.Module):
+    """Additive attention that returns its weights only when asked."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.attention = veriformer.reference.AdditiveAttention(config.d_k)
+
+    def forward(
+        self, query: Tensor, key: Tensor, value: Tensor, *, mask: Tensor | None = None, need_weights: bool = False
+    ) -> Any:
+        output, weights = self.attention(query, key, value, mask=mask)
+        return (output, weights) if need_weights else output
+
+
+ADDITIVE_ATTENTION = Subject(
+    name="reference.additive_attention",
+    contract="attention",
+    build=_AdditiveAttention,
+    grouped_queries=True,
+    dot_product=False,
+    fully_masked="zero",
+)

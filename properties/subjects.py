@@ -102,6 +102,7 @@ class Subject:
     ``options`` are choices that change the function (where LayerNorm stands); every law runs over each.
     ``paths`` are choices that must *not* change it (the backend); the first is the one the others are compared with.
     ``positions`` says how it encodes positions, "none" if not at all (an option of that name overrides it).
+    ``dot_product`` is False for an attention kernel whose scores are something else than q·k/√d_k.
     ``fully_masked`` is what a query gives that may attend to nothing: "zero", "nan", or "undefined".
     ``decoder(built, batch)`` starts a :class:`CachedDecoder`; ``projections(built)`` gives the weights of a layer.
     ``refuses(path, device)`` says why this way through the code is not offered, or None where it is.
@@ -119,6 +120,7 @@ class Subject:
     paths: Mapping[str, Sequence[str]] = field(default_factory=dict)
     positions: str = "none"
     grouped_queries: bool = False
+    dot_product: bool = True
     fully_masked: str = "undefined"
     dtypes: Sequence[str] = tuple(DTYPES)
     devices: Sequence[str] = ("cpu", "cuda")

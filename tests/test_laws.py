@@ -6,12 +6,12 @@ from veriformer.properties import parametrize_with_properties
 from veriformer.properties.loading import BUILT_IN
 
 
-@parametrize_with_properties(["reference"])
+@parametrize_with_properties(["reference", "reference.additive_attention"])
 def test_reference(check) -> None:
     check()
 
 
-@parametrize_with_properties([name for name in BUILT_IN if name != "reference"])
+@parametrize_with_properties([name for name in BUILT_IN if not name.startswith("reference")])
 def test_pytorch(check) -> None:
     check()
 

@@ -17,6 +17,7 @@ from ..oracle import attention as oracle_attention
 from ..subjects import Subject
 from ..tolerance import attention_error_bound, unit_roundoff
 from ..trial import Trial
+from .softmax import is_dot_product
 
 EVERY = tuple(CONTRACTS)
 REPEATS = 6
@@ -214,6 +215,7 @@ def _told(path: Path, plain: Path) -> str:
     formula="f(Q, K, V) = softmax(QKᵀ/√d_k)V",
     claims=("Q06.2", "Q17.1"),
     contracts=("attention",),
+    applies=is_dot_product,
 )
 def agreement_with_oracle(trial: Trial) -> Iterator[Comparison]:
     """The kernel agrees with the paper's formula in float64, within the derived rounding bound of its dtype."""

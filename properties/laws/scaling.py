@@ -14,6 +14,7 @@ from ..formulas import conditional_score_variance, score_variance
 from ..law import law
 from ..statistics import chi_square_tails
 from ..trial import Trial
+from .softmax import is_dot_product
 
 FALSE_ALARM = 1e-12
 """Probability that one example raises a false alarm: at most 1e-9 for a run of a thousand."""
@@ -52,6 +53,7 @@ def attention_weights(trial: Trial, query: Tensor, key: Tensor) -> Tensor:
         "d_k": (4, 8, 16),
     },
     contents=("normal",),
+    applies=is_dot_product,
 )
 def logit_variance(trial: Trial) -> Iterator[Comparison]:
     """For independent standard normal queries and keys the logits have variance 1; without scaling, d_k.

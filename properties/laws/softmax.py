@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from ..comparison import Comparison, decided, same
-from ..contracts import Inputs
+from ..contracts import Inputs, Path
 from ..formulas import softmax_jacobian, softmax_norm_bound
 from ..law import law
+from ..subjects import Subject
 from ..tolerance import FLOOR, unit_roundoff
 from ..trial import Trial, gradient_of
 
@@ -27,12 +28,18 @@ def softmax_of(trial: Trial, logits: Tensor) -> Tensor:
     return trial.run(Inputs(logits, memory))
 
 
+def is_dot_product(subject: Subject, path: Path) -> str | None:
+    """Why the scores are not q·k/√d_k; None if they are."""
+    return None if subject.dot_product else "its scores are not q·k/√d_k"
+
+
 SOFTMAX = {
     "contracts": ("attention",),
     "claims": ("Q06.1",),
     "sizes": {"n_heads": (1,), "length": (1,), "memory_length": (1,)},
     "at_least": {"d_k": 2},
     "contents": ("integers", "normal"),
+    "applies": is_dot_product,
 }
 
 
