@@ -17,6 +17,7 @@ from veriformer.properties.worker import Request, results
 
 FILE = """
 import ctypes
+import faulthandler
 import math
 import os
 import signal
@@ -48,7 +49,7 @@ STRIKES = {
     "ends": lambda: os._exit(5),
     "leaves": lambda: fail(SystemExit(0)),
     "is_killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
-    "is_aborted": lambda: os.kill(os.getpid(), signal.SIGSEGV),
+    "is_aborted": lambda: (faulthandler.disable(), os.kill(os.getpid(), signal.SIGSEGV)),
     "has_no_memory": lambda: fail(MemoryError("no room")),
     "has_no_gpu_memory": lambda: fail(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 TiB")),
     "has_no_cpu_memory": lambda: torch.empty(1 << 60),

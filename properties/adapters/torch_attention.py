@@ -10,6 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..contracts import Path, Unsupported
 from ..subjects import Config, Subject
+from .quiet import quiet
 
 BACKENDS = {
     "math": SDPBackend.MATH,
@@ -30,7 +31,7 @@ def _attention(
     scale: float | None = None,
 ) -> Tensor:
     attend = partial(torch.nn.functional.scaled_dot_product_attention, query, key, value)
-    with _chosen(backend):
+    with _chosen(backend), quiet():
         try:
             return attend(attn_mask=mask, is_causal=is_causal, scale=scale, enable_gqa=key.shape[1] != query.shape[1])
         except RuntimeError as error:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..subjects import Config, Projections, Subject
+from .quiet import quiet
 
 
 def _hidden(mask: Tensor | None) -> Tensor | None:
@@ -59,6 +60,7 @@ def _projections(module: Any) -> Projections:
 
 
 class _TransformerEncoder(nn.Module):
+    @quiet()
     def __init__(self, config: Config) -> None:
         super().__init__()
         layer = nn.TransformerEncoderLayer(
@@ -72,6 +74,7 @@ class _TransformerEncoder(nn.Module):
         nested = config.options["nested_tensor"] == "on"
         self.encoder = nn.TransformerEncoder(layer, config.n_layers, enable_nested_tensor=nested)
 
+    @quiet()
     def forward(
         self,
         x: Tensor,
@@ -91,6 +94,7 @@ class _TransformerEncoder(nn.Module):
 class _Transformer(nn.Module):
     """``torch.nn.Transformer`` between an embedding and an output layer, which it leaves to its user."""
 
+    @quiet()
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.embedding = nn.Embedding(config.vocab_size, config.d_model)
@@ -106,6 +110,7 @@ class _Transformer(nn.Module):
         )
         self.output = nn.Linear(config.d_model, config.vocab_size)
 
+    @quiet()
     def forward(
         self,
         source: Tensor,
