@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from .law import Draw, Law
-from .subjects import Config, Sizes, Subject
+from .subjects import Config, Subject
+
+DRAWN = ("batch", "length", "memory_length", "n_heads", "d_k", "n_layers")
 
 
 @dataclass(frozen=True)
@@ -73,16 +75,20 @@ def _tuples(data: Any) -> Any:
     return {k: _tuples(v) for k, v in data.items()} if isinstance(data, dict) else data
 
 
-def _choices(law: Law, sizes: Sizes, name: str) -> list[int]:
-    return [n for n in law.sizes.get(name, getattr(sizes, name)) if n >= law.at_least.get(name, 1)]
+def _choices(law: Law, subject: Subject, name: str) -> list[int]:
+    sizes = subject.drawn_sizes
+    wanted = law.sizes.get(name, getattr(sizes, name))
+    if name in ("n_heads", "d_k") and sizes is subject.sizes:  # a width that a subject was narrowed to is kept
+        wanted = [n for n in wanted if n in getattr(sizes, name)]
+    return [n for n in wanted if n >= law.at_least.get(name, 1)]
 
 
 def impossible_size(law: Law, subject: Subject) -> str | None:
     """Why no size that the subject allows is large enough for the law; None if one is."""
-    for name in law.at_least:
-        if not _choices(law, subject.drawn_sizes, name):
-            allowed = list(getattr(subject.drawn_sizes, name))
-            return f"it needs {name} ≥ {law.at_least[name]}, and the subject allows {allowed}"
+    for name in DRAWN:
+        if not _choices(law, subject, name):
+            wanted = f"≥ {law.at_least[name]}" if name in law.at_least else f"out of {list(law.sizes[name])}"
+            return f"it needs {name} {wanted}, and the subject allows {list(getattr(subject.drawn_sizes, name))}"
     return None
 
 
@@ -111,8 +117,8 @@ def _real_positions(draw: DrawFn, *, batch: int, length: int, side: str) -> tupl
 def cases(draw: DrawFn, law: Law, subject: Subject, path: Mapping[str, str]) -> Case:
     """Cases of ``law`` for ``subject`` on ``path``. They shrink to few and small, with small integers inside."""
     sizes: dict[str, Any] = {}
-    for name in ("batch", "length", "memory_length", "n_heads", "d_k", "n_layers"):
-        sizes[name] = draw(_sampled(tuple(_choices(law, subject.drawn_sizes, name))))
+    for name in DRAWN:
+        sizes[name] = draw(_sampled(tuple(_choices(law, subject, name))))
     grouped = subject.grouped_queries and "groups" not in law.sizes
     divisors = [g for g in range(1, sizes["n_heads"] + 1) if sizes["n_heads"] % g == 0]
     sizes["groups"] = draw(_sampled(tuple(divisors))) if grouped else 1

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from . import tolerance
-
-if TYPE_CHECKING:
-    from .trial import Trial
+from .contracts import SubjectError, Unsupported
+from .trial import SubjectCrash, Trial
 
 Side = Callable[[], Tensor]
 Cause = Callable[[Tensor], str | None]
@@ -96,9 +94,8 @@ def same(
     def judge(trial: Trial) -> Outcome:
         a, b = left(), right()
         gap = _difference(a, b, only)
-        measured, one = _largest(gap), tolerance.rounding(a, b)
-        allowed = tolerance.FLOOR * one
-        if tolerance.SETTLED * one < measured < float("inf"):
+        measured, allowed = _largest(gap), tolerance.FLOOR * tolerance.rounding(a, b)
+        if allowed < measured < float("inf"):
             allowed = max(allowed, _calibrated(trial, right, b, only))
         return _outcome(gap, a, b, measured, allowed, what, axes, cause)
 
@@ -109,7 +106,7 @@ def _calibrated(trial: Trial, run: Side, unperturbed: Tensor, only: Tensor | Non
     def visible() -> Tensor:
         return _difference(run(), unperturbed, only)
 
-    allowed = tolerance.sensitivity(visible, torch.zeros_like(unperturbed, dtype=torch.float64), trial.jitter)
+    allowed = tolerance.sensitivity(visible, trial.jitter)
     largest = _largest(_difference(unperturbed, torch.zeros_like(unperturbed), only))
     if allowed > tolerance.DECIDABLE[trial.torch_dtype] * max(largest, 1e-300):
         raise Undecidable(f"rounding may move the result by {allowed:.1e} of {largest:.1e}")
@@ -257,7 +254,15 @@ def _outcome(
         return Outcome(True, measured, allowed, what)
     index, where = _place(gap, axes)
     came = f"got {_number(got[index])}" + ("" if expected is None else f", expected {_number(expected[index])}")
-    return Outcome(False, measured, allowed, what, where, came, cause(gap) if cause else None)
+    return Outcome(False, measured, allowed, what, where, came, _told(cause, gap))
+
+
+def _told(cause: Cause | None, gap: Tensor) -> str | None:
+    """What ``cause`` makes of the gap; None where the subject cannot take the calls that it needs to find out."""
+    try:
+        return None if cause is None else cause(gap)
+    except (Unsupported, SubjectError, SubjectCrash):
+        return None
 
 
 def _number(x: Tensor) -> str:

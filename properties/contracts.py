@@ -43,10 +43,6 @@ class Inputs:
     x_positions: Tensor | None = None
     memory_positions: Tensor | None = None
 
-    def tensors(self) -> list[Tensor]:
-        """Every tensor that is present."""
-        return [t for t in vars(self).values() if t is not None]
-
     def map(self, change: Callable[[Tensor], Tensor]) -> Inputs:
         """The same inputs with ``change`` applied to every tensor."""
         return replace(self, **{name: change(t) for name, t in vars(self).items() if t is not None})

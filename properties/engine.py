@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import unittest
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from fnmatch import fnmatch
@@ -67,7 +68,8 @@ class Expectation:
 
     def matches(self, check: Check) -> bool:
         """Whether this is about ``check``."""
-        here = (check.subject.name, check.law.name) == (self.subject, self.law)
+        contract = Token.decode(self.token).contract
+        here = (check.subject.name, check.subject.contract, check.law.name) == (self.subject, contract, self.law)
         kinds = fnmatch(check.dtype, self.dtype) and fnmatch(check.device, self.device)
         return here and kinds and all(check.path.get(axis) in _several(values) for axis, values in self.path.items())
 
@@ -101,17 +103,17 @@ class Check:
         """The trial of ``case``."""
         return Trial(self.subject, case, self.path, device=self.device, dtype=self.dtype)
 
-    def explore(self, data: st.DataObject, record: Record | None = None) -> None:
+    def explore(self, data: st.DataObject, record: Record) -> None:
         """Draw a case from ``data`` and judge it. Raises :class:`Violation`."""
         __tracebackhide__ = True
-        record = Record() if record is None else record
         strategy = cases(self.law, self.subject, self.path)
         if self.law.machine is None:
             self.judge(data.draw(strategy), record)
             return
 
         def begin(case: Case) -> Any:
-            return self.law.machine.session_type(self.trial(case))  # type: ignore[union-attr]
+            with self._sorted(record, case):
+                return self.law.machine.session_type(self.trial(case))  # type: ignore[union-attr]
 
         def check(comparisons: Iterable[Comparison], trial: Trial, program: tuple[Any, ...]) -> None:
             self._verify(comparisons, trial, replace(trial.case, draws={"program": program}), record)
@@ -132,12 +134,20 @@ class Check:
 
     def _verify(self, comparisons: Iterable[Comparison], trial: Trial, case: Case, record: Record) -> None:
         __tracebackhide__ = True
-        try:
+        with self._sorted(record, case):
             for comparison in comparisons:
                 outcome = comparison.judge(trial)
                 record.add(outcome.ratio, outcome.p_value)
                 if not outcome.holds:
                     raise Violation(self, case, outcome)
+        record.notes |= trial.notes
+
+    @contextmanager
+    def _sorted(self, record: Record, case: Case) -> Iterator[None]:
+        """What the subject does not support, and what rounding hides, is noted and not judged."""
+        __tracebackhide__ = True
+        try:
+            yield
         except Unsupported as reason:
             record.unsupported(str(reason))
             hypothesis.reject()
@@ -147,7 +157,6 @@ class Check:
         except SubjectCrash as crash:
             crash.case = case
             raise
-        record.notes |= trial.notes
 
 
 @dataclass

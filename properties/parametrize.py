@@ -215,12 +215,19 @@ def _hypothesis_test(function: Callable[..., None], parameters: list[Any]) -> Ca
     if names not in (["check"], ["self", "check"]):
         raise SubjectError(f"{function.__name__}: expected a test with the one argument `check`, got {names}")
 
+    def forget_settings() -> None:
+        # Hypothesis' plugin nests the settings of a parametrised test once more for each parameter: a thousand are too
+        # many for Python's stack. By now it has read them for this one.
+        drawn._hypothesis_internal_use_settings = own  # type: ignore[attr-defined]
+
     def of_function(check: PlannedCheck, data: st.DataObject) -> None:
         __tracebackhide__ = True
+        forget_settings()
         function(check.bound(data))
 
     def of_method(self: Any, check: PlannedCheck, data: st.DataObject) -> None:
         __tracebackhide__ = True
+        forget_settings()
         function(self, check.bound(data))
 
     test = of_function if names == ["check"] else of_method
@@ -231,5 +238,5 @@ def _hypothesis_test(function: Callable[..., None], parameters: list[Any]) -> Ca
     test.__code__ = test.__code__.replace(co_filename=place.co_filename, co_firstlineno=place.co_firstlineno)
     drawn = given(data=st.data())(test)
     checks = list(HealthCheck)
-    quiet = settings(deadline=None, suppress_health_check=checks)  # pyright: ignore[reportArgumentType]
-    return pytest.mark.parametrize("check", parameters)(quiet(drawn))
+    own = settings(deadline=None, suppress_health_check=checks)  # pyright: ignore[reportArgumentType]
+    return pytest.mark.parametrize("check", parameters)(own(drawn))

@@ -46,7 +46,11 @@ class Config:
 
 @dataclass(frozen=True)
 class Sizes:
-    """The sizes that Hypothesis draws from, smallest first. Narrow them where an implementation is choosier."""
+    """The sizes that Hypothesis draws from, smallest first. Narrow them where an implementation is choosier.
+
+    Laws also call with parts of these (a prefix, one row, one head) and with lengths up to 2 above: raise
+    ``Unsupported`` where an implementation cannot. No length is above ``Config.max_length``.
+    """
 
     batch: Sequence[int] = (1, 2, 3)
     length: Sequence[int] = (1, 2, 3, 4, 5, 6, 7, 12, 20)

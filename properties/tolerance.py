@@ -14,6 +14,7 @@ own magnitudes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor
@@ -25,9 +26,6 @@ HEADROOM = 32.0
 """Ratio allowed between a rounding error and the largest response to JITTERS random perturbations of 2u.
 
 A worst case over reductions of n ≤ 64 terms is √n ≤ 8 times their random response, and three layers compound."""
-
-SETTLED = 8.0
-"""Roundings of the largest magnitude up to which nothing needs to be calibrated."""
 
 FLOOR = 64.0
 """Roundings of the largest magnitude that are always allowed: what HEADROOM gives a computation of condition 1."""
@@ -47,12 +45,12 @@ def rounding(left: Tensor, right: Tensor) -> float:
     return unit_roundoff(left.dtype) * largest + torch.finfo(left.dtype).tiny
 
 
-def sensitivity(run: Callable[[], Tensor], unperturbed: Tensor, jitter: Callable[[int], object]) -> float:
-    """HEADROOM times the largest move of ``run()`` while ``jitter(k)`` (a context manager) perturbs what it uses."""
+def sensitivity(moved: Callable[[], Tensor], jitter: Callable[[int], AbstractContextManager[None]]) -> float:
+    """HEADROOM times the largest of ``moved()``, how far a result moves, while ``jitter(k)`` perturbs what it uses."""
     moves = []
     for k in range(JITTERS):
-        with jitter(k):  # type: ignore[attr-defined]
-            moves.append(_largest(run() - unperturbed))
+        with jitter(k):
+            moves.append(_largest(moved()))
     return HEADROOM * max(moves)
 
 

@@ -221,10 +221,9 @@ class Trial:
 
         So a padded row and the same row unpadded give the same loss.
         """
-        shape = (output.shape[0], output.shape[1], output.shape[2])
-        table = torch.from_numpy(self.case.rng("mixing").standard_normal((1, 64, shape[2]))).to(output)
+        table = torch.from_numpy(self.case.rng("mixing").standard_normal(tuple(output.shape[1:]))).to(output)
         rank = (outputs.cumsum(1) - 1).clamp(min=0)
-        return (output * table[0, rank])[outputs].sum()
+        return (output * table[rank])[outputs].sum()
 
     @contextmanager
     def jitter(self, k: int) -> Iterator[None]:
@@ -283,9 +282,11 @@ def gradient_of(scalar: Tensor, inputs: Sequence[Tensor], *, keep: bool = False)
 
 def _copied(t: Tensor) -> Tensor:
     """Equal values in memory of its own, laid out in the same way."""
-    if 0 in t.stride():
+    if t.is_contiguous() or 0 in t.stride():
         return t.detach().clone()
-    return torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device=t.device).copy_(t.detach())
+    reach = 1 + sum((size - 1) * stride for size, stride in zip(t.shape, t.stride(), strict=True))
+    memory = torch.zeros(reach, dtype=t.dtype, device=t.device)  # no chance contents between the entries
+    return memory.as_strided(t.shape, t.stride()).copy_(t.detach())
 
 
 def _with_parameters(module: torch.nn.Module, parameters: dict[str, Tensor], *args: Any, **keywords: Any) -> Any:

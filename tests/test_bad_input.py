@@ -123,7 +123,9 @@ TOKENS = {
 
 CALLS: dict[str, list[str]] = {
     # where the subject is
-    "check nosuch": ["nosuch: expected module:attribute, file.py:attribute, or one of reference, torch.nn"],
+    "check nosuch": [
+        "nosuch: expected module:attribute, file.py:attribute, or one of reference, reference.additive_attention, torch.nn"
+    ],
     "check nosuch:thing": ["nosuch", "ModuleNotFoundError", "call from the folder that holds it"],
     "check nosuch.py:thing": ["nosuch.py: expected a Python file, and there is none; check the path"],
     "check kernels.py": ["kernels.py: expected file.py:attribute"],

@@ -13,7 +13,7 @@ from ..comparison import GENTLE, Comparison, nonzero, same, zero
 from ..contracts import Inputs
 from ..law import law
 from ..trial import Trial
-from .padding import differentiable, embedded
+from .padding import another, by_values, differentiable, embedded
 
 DECODERS = ("attention", "self_attention", "encoder", "causal_lm", "seq2seq")
 CAUSAL = {"causal": ("flag", "mask", "always"), "over": ("x",)}
@@ -107,7 +107,7 @@ def past_influences(trial: Trial) -> Iterator[Comparison]:
     here = torch.zeros_like(trial.comparable(x))
     here[:, i] = trial.comparable(x)[:, i]
     seen = _until(x, i + 1) & trial.real(x) & here.any(1, keepdim=True)
-    if x.x.is_floating_point():
+    if x.x.is_floating_point() and not by_values(trial):
         influence = trial.gradients(x, outputs=here).abs().amax(-1)
     else:
         influence = torch.stack([_moved(trial, x, i, j) for j in range(x.x.shape[1])], dim=1)
@@ -123,7 +123,7 @@ def past_influences(trial: Trial) -> Iterator[Comparison]:
 def _moved(trial: Trial, x: Inputs, i: int, j: int) -> Tensor:
     """How far another token at position ``j`` moves the output at ``i``: (batch,)."""
     changed = x.x.clone()
-    changed[:, j] = trial.other_content("past", changed[:, j])
+    changed[:, j] = another(trial, changed[:, j])
     return (trial(trial.with_content(x, changed)) - trial(x)).abs()[:, i].amax(-1)
 
 

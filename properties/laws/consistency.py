@@ -15,7 +15,7 @@ from ..contracts import CONTRACTS, Inputs, Path, explicit_mask, kernel_arguments
 from ..law import law
 from ..oracle import attention as oracle_attention
 from ..subjects import Subject
-from ..tolerance import attention_error_bound, unit_roundoff
+from ..tolerance import FLOOR, attention_error_bound, unit_roundoff
 from ..trial import Trial
 from .softmax import is_dot_product
 
@@ -107,7 +107,7 @@ def inputs_unmodified(trial: Trial) -> Iterator[Comparison]:
     """A call leaves every tensor that it is given as it was."""
     x = trial.inputs
     before = x.map(torch.clone)
-    with torch.no_grad():
+    with torch.set_grad_enabled(trial.path["grad"] == "on"):
         trial.run(x)
     for name, tensor in vars(x).items():
         if tensor is not None:
@@ -160,7 +160,7 @@ def parameters_matter(trial: Trial) -> Iterator[Comparison]:
     x = trial.inputs
     everywhere = trial.comparable(x)
     gradients = {n: float(g.abs().max()) for n, g in trial.parameter_gradients(x, outputs=everywhere).items()}
-    noise = unit_roundoff(trial.torch_dtype) * 64 * max(gradients.values(), default=0.0)
+    noise = unit_roundoff(trial.torch_dtype) * FLOOR * max(gradients.values(), default=0.0)
     for name, size in gradients.items():
         if any(fnmatch(name, pattern) for pattern in trial.subject.inert):
             continue
@@ -168,7 +168,8 @@ def parameters_matter(trial: Trial) -> Iterator[Comparison]:
             lambda size=size: torch.tensor(size if size > noise else 0.0),
             only=torch.tensor(True),
             what=f"gradient of parameter {name}",
-            cause="it is never used, or used where it cannot matter (a bias on the keys: softmax ignores a constant)",
+            cause="it is never used, or where it cannot matter, as a bias on the keys (softmax ignores a constant): "
+            f"say so with inert={{{name!r}: reason}}",
         )
 
 

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from ..case import Case
 from ..comparison import Comparison, same
-from ..contracts import Inputs, Path, Unsupported
+from ..contracts import Inputs, Path, SubjectError, Unsupported
 from ..law import law
 from ..subjects import MAX_LENGTH, Subject
 from ..trial import Trial, guarded
@@ -40,6 +40,9 @@ class Session:
         new = self.trial.tokens(f"append {seed}", self.trial.case.batch, n)
         with torch.no_grad():
             logits = guarded(self.decoder.append, new)
+        if not isinstance(logits, torch.Tensor) or logits.dim() != 3 or logits.shape[:2] != new.shape:
+            came = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+            raise SubjectError(f"append: expected logits (batch, n, vocabulary) of the {n} new tokens, got {came}")
         self.tokens = torch.cat([self.tokens, new], dim=1)
         whole = Inputs(self.tokens)
         yield same(

@@ -12,7 +12,7 @@ from ..comparison import Comparison, same
 from ..contracts import Inputs, Path, explicit_mask
 from ..law import law
 from ..subjects import Projections, Subject
-from ..trial import Trial
+from ..trial import Trial, guarded
 
 
 def _has_projections(subject: Subject, path: Path) -> str | None:
@@ -36,8 +36,8 @@ def loop_equivalence(trial: Trial) -> Iterator[Comparison]:
     x = trial.inputs
     loop = _kernel_by_heads if trial.subject.contract == "attention" else _layer_by_heads
     yield same(
-        lambda: trial(x),
         lambda: loop(trial, x),
+        lambda: trial(x),
         only=trial.comparable(x),
         cause=lambda gap: _mixing(trial),
     )
@@ -69,7 +69,7 @@ def _kernel_by_heads(trial: Trial, x: Inputs) -> Tensor:
 
 def _layer_by_heads(trial: Trial, x: Inputs) -> Tensor:
     """The layer recomputed from its weights, one head at a time."""
-    weights, config = trial.subject.projections(trial.built), trial.config  # type: ignore[misc]
+    weights, config = guarded(trial.subject.projections, trial.built), trial.config  # type: ignore[arg-type]
     memory = x.x if x.memory is None else x.memory
     mask, groups = explicit_mask(x, trial.path), config.n_heads // config.n_kv_heads
     with torch.no_grad():

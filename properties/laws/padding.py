@@ -165,7 +165,7 @@ def _flat(gradients: dict[str, Tensor]) -> Tensor:
     return torch.cat([g.flatten() for g in gradients.values()])
 
 
-def _masks_at_all(subject: Subject, path: Path) -> str | None:
+def _says_what_an_empty_row_gives(subject: Subject, path: Path) -> str | None:
     if subject.fully_masked == "undefined" and subject.contract == "attention":
         return "it does not say what a fully masked query gives"
     return None
@@ -179,11 +179,11 @@ def _masks_at_all(subject: Subject, path: Path) -> str | None:
     paths={"padding": PADDED},
     at_least={"batch": 2},
     draws={"empty": lambda sizes: st.integers(0, sizes["batch"] - 1)},
-    applies=_masks_at_all,
+    applies=_says_what_an_empty_row_gives,
     twin="padding.real_tokens_matter",
 )
 def fully_masked_rows(trial: Trial) -> Iterator[Comparison]:
-    """A row without a real key gives what the subject declares, never a mixture of padding; others do not notice."""
+    """A kernel gives what it declares for a row without a real key; no other row notices that there is such a row."""
     full, row = trial.inputs, trial.case.draws["empty"]
     field = f"{trial.over}_real"
     real = trial.real(full).clone()
@@ -235,7 +235,7 @@ def real_tokens_matter(trial: Trial) -> Iterator[Comparison]:
     """Every real token influences some real output of its row."""
     x = trial.inputs
     cause = "real tokens are masked out (an inverted mask), or the output does not depend on this input at all"
-    if trial.content(x).is_floating_point():
+    if trial.content(x).is_floating_point() and not by_values(trial):
         influence = trial.gradients(x, outputs=trial.comparable(x)).abs().amax(-1)
     else:
         influence = torch.stack([_moved(trial, x, j) for j in range(trial.content(x).shape[1])], dim=1)
@@ -248,9 +248,21 @@ def real_tokens_matter(trial: Trial) -> Iterator[Comparison]:
     )
 
 
+def by_values(trial: Trial) -> bool:
+    """Whether an influence on vectors is looked for in values: without gradients, where float64 can show it."""
+    return trial.path["grad"] == "off" and trial.dtype == "float64"
+
+
+def another(trial: Trial, content: Tensor) -> Tensor:
+    """Other contents of the same kind and size: not so large that softmax saturates."""
+    if not content.is_floating_point():
+        return trial.other_content("another", content)
+    return trial.numbers("another", *content.shape)
+
+
 def _moved(trial: Trial, x: Inputs, j: int) -> Tensor:
     """How far another token at position ``j`` moves the real outputs of its row: (batch,)."""
     changed = trial.content(x).clone()
-    changed[:, j] = trial.other_content("influence", changed[:, j])
+    changed[:, j] = another(trial, changed[:, j])
     moved = (trial(trial.with_content(x, changed)) - trial(x)).abs()
     return torch.where(trial.comparable(x)[..., None], moved, 0.0).amax(dim=(1, 2))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ..comparison import Comparison, Undecidable, likely
+from ..comparison import Comparison, Undecidable, finite, likely
 from ..contracts import Inputs
 from ..formulas import conditional_score_variance, score_variance
 from ..law import law
@@ -67,6 +67,7 @@ def logit_variance(trial: Trial) -> Iterator[Comparison]:
     query, key = trial.numbers("query", batch, 1, heads * d_k), trial.numbers("key", batch, m, heads * d_k)
     with torch.no_grad():
         weights = attention_weights(trial, query, key).double()[:, 0]
+    yield finite(lambda: weights, what="weights")
     if bool((weights <= 0).any()):
         raise Undecidable("a weight underflows to 0 in this dtype, so its logit cannot be read off")
     logits = weights.log()
@@ -97,5 +98,7 @@ def _wrong_scale(trial: Trial, squared: float) -> str:
     }
     if trial.path["scale"] == "one":
         mistakes = {"the scale that is given is ignored": 1 / d_k}
+    if squared == 0:
+        return "all weights are equal: the scores do not reach the softmax"
     cause = min(mistakes, key=lambda name: abs(math.log(squared / mistakes[name])))
     return cause if 0.8 < squared / mistakes[cause] < 1.25 else "the scale is none of the usual ones"
