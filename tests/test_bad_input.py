@@ -124,7 +124,7 @@ TOKENS = {
 CALLS: dict[str, list[str]] = {
     # where the subject is
     "check nosuch": [
-        "nosuch: expected module:attribute, file.py:attribute, or one of reference, reference.additive_attention, torch.nn"
+        "nosuch: expected module:attribute, file.py:attribute, or one of reference, reference.additive_attention"
     ],
     "check nosuch:thing": ["nosuch", "ModuleNotFoundError", "call from the folder that holds it"],
     "check nosuch.py:thing": ["nosuch.py: expected a Python file, and there is none; check the path"],
