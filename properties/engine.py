@@ -299,6 +299,10 @@ def run(
     else:
         phases = using.phases if shrink else tuple(p for p in using.phases if p is not Phase.shrink)
         status, message, token = _explored(check, settings(using, phases=phases), seed, record)
+    return _result(check, status, message, token, record, seconds=time.perf_counter() - started)
+
+
+def _result(check: Check, status: Status, message: str, token: str, record: Record, *, seconds: float = 0.0) -> Result:
     return Result(
         check.law.name,
         check.subject.name,
@@ -315,7 +319,7 @@ def run(
         record.p_value,
         len(record.undecided),
         tuple(sorted(record.notes)),
-        time.perf_counter() - started,
+        seconds,
     )
 
 
@@ -347,10 +351,7 @@ def replay(check: Check, case: Case) -> Result:
     """Judge ``case`` alone."""
     record = Record()
     status, message, token = _attempt(lambda: check.judge(case, record), check, record)
-    return Result(
-        check.law.name, check.subject.name, check.subject.contract, status, dict(check.path), check.device,
-        check.dtype, message, token, record.examples, record.comparisons, record.worst_ratio, record.p_value,
-    )  # fmt: skip
+    return _result(check, status, message, token, record)
 
 
 def _explored(check: Check, using: settings, seed: int, record: Record) -> tuple[Status, str, str]:

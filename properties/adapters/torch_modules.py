@@ -67,7 +67,7 @@ class _TransformerEncoder(nn.Module):
             config.d_model,
             config.n_heads,
             config.d_ff,
-            dropout=0.0,
+            dropout=config.dropout,
             batch_first=True,
             norm_first=config.options["norm"] == "pre",
         )
@@ -104,7 +104,7 @@ class _Transformer(nn.Module):
             config.n_layers,
             config.n_layers,
             config.d_ff,
-            dropout=0.0,
+            dropout=config.dropout,
             batch_first=True,
             norm_first=config.options["norm"] == "pre",
         )
