@@ -8,22 +8,28 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from random import Random
 from typing import Any
 
 import sympy as sp
 from sympy.core.function import AppliedUndef, UndefinedFunction
+from sympy.integrals.quadrature import gauss_legendre
 
-from .notation import E, Partial, Relation, Selection, Var, variance_of
+from .notation import Bracket, E, Lim, Partial, Relation, Selection, Var, variance_of
 from .setting import Model, Setting
-from .trees import peel
+from .trees import RANGED, peel
 
-MOST_OUTCOMES = 100
+MOST_OUTCOMES = 400
 # The five-point difference quotient below is exact to about 1e-10; a wrong formula is off by far more than this.
 CLOSE = 1e-6
 STENCIL = 1e-3
+PANELS = 6
+FAR = 1e8  # stands for infinity; what vanishes like its inverse is below CLOSE there
+PLAIN = {sp.sin: math.sin, sp.cos: math.cos, sp.tanh: math.tanh, sp.log: math.log}
+PLAIN |= {sp.Abs: abs, sp.Max: max, sp.Min: min}
 
 Arrays = Mapping[sp.IndexedBase, Mapping[tuple[int, ...], float]]
 
@@ -65,10 +71,10 @@ def points(relation: Relation, world: World) -> Iterator[dict[sp.Symbol, int]]:
     return (dict(zip(free, point, strict=True)) for point in itertools.product(*sizes))
 
 
-def value(e: Any, world: World, outcome: Arrays, bound: Mapping[sp.Symbol, int]) -> float:
+def value(e: Any, world: World, outcome: Arrays, bound: Mapping[Any, float]) -> float:
     """The number that an expression stands for."""
 
-    def inner(f: Any, more: Mapping[sp.Symbol, int] | None = None) -> float:
+    def inner(f: Any, more: Mapping[Any, float] | None = None) -> float:
         return value(f, world, outcome, {**bound, **more} if more else bound)
 
     if isinstance(e, sp.Number):
@@ -87,9 +93,21 @@ def value(e: Any, world: World, outcome: Arrays, bound: Mapping[sp.Symbol, int])
         return math.exp(inner(e.args[0]))
     if isinstance(e, sp.KroneckerDelta):
         return float(inner(e.args[0]) == inner(e.args[1]))
-    if isinstance(e, sp.Sum):
+    if isinstance(e, RANGED):
         body, (index, low, high) = peel(e)
-        return math.fsum(inner(body, {index: k}) for k in range(int(inner(low)), int(inner(high)) + 1))
+        parts = (inner(body, {index: k}) for k in range(int(inner(low)), int(inner(high)) + 1))
+        return math.fsum(parts) if isinstance(e, sp.Sum) else math.prod(parts)
+    if isinstance(e, sp.Integral):
+        body, (x, low, high) = peel(e)
+        return _integral(lambda t: inner(body, {x: t}), inner(low), inner(high))
+    if isinstance(e, Lim):
+        f, c, where = e.args
+        return inner(f, {c: math.copysign(FAR, inner(where))})
+    if isinstance(e, Bracket):
+        return float(inner(e.args[0]) >= 0)
+    if isinstance(e, sp.Piecewise):
+        pieces: Any = e.args
+        return next(inner(f) for f, when in pieces if when == True or inner(when.lhs) == inner(when.rhs))  # noqa: E712
     if isinstance(e, E):
         return expectation(e.args, world, outcome, bound)
     if isinstance(e, Var):
@@ -98,11 +116,21 @@ def value(e: Any, world: World, outcome: Arrays, bound: Mapping[sp.Symbol, int])
         f, x = e.args
         return _difference_quotient(f, x, world, outcome, bound)
     if isinstance(e, AppliedUndef):
-        return math.fsum(c * inner(e.args[0]) ** k for k, c in enumerate(world.functions[e.func]))
+        arguments = [inner(a) for a in e.args]
+        function: Any = e.func
+        if function in world.setting.definitions:
+            letters, body = world.setting.definitions[function]
+            return inner(body, dict(zip(letters, arguments, strict=True)))
+        powers = itertools.product(range(3), repeat=len(arguments))
+        return math.fsum(
+            c * math.prod(map(pow, arguments, k)) for k, c in zip(powers, world.functions[e.func], strict=True)
+        )
+    if e.func in PLAIN:
+        return float(PLAIN[e.func](*map(inner, e.args)))
     return float(e.func(*(sp.Float(inner(a)) for a in e.args)))
 
 
-def _symbol_value(e: sp.Symbol, world: World, outcome: Arrays, bound: Mapping[sp.Symbol, int]) -> float:
+def _symbol_value(e: sp.Symbol, world: World, outcome: Arrays, bound: Mapping[Any, float]) -> float:
     if e in bound:
         return bound[e]
     if e in world.setting.definitions:
@@ -129,7 +157,7 @@ def _entry_value(base: Any, indices: tuple[int, ...], world: World, outcome: Arr
     return found + world.nudged.get((base, indices), 0)
 
 
-def expectation(arguments: tuple[Any, ...], world: World, outcome: Arrays, bound: Mapping[sp.Symbol, int]) -> float:
+def expectation(arguments: tuple[Any, ...], world: World, outcome: Arrays, bound: Mapping[Any, float]) -> float:
     """The average over all outcomes in which what is given is as it is in this one."""
     f, *given = arguments
     fixed = [outcome[g] for g in given]
@@ -143,7 +171,26 @@ def expectation(arguments: tuple[Any, ...], world: World, outcome: Arrays, bound
     return world.averages[key]
 
 
-def _difference_quotient(f: Any, x: Any, world: World, outcome: Arrays, bound: Mapping[sp.Symbol, int]) -> float:
+def _integral(f: Callable[[float], float], low: float, high: float) -> float:
+    """By Gauss and Legendre; an infinite end is brought to 1 by x = t/(1 − t)."""
+    if math.isinf(low):
+        if math.isinf(high):
+            return _integral(f, 0, high) + _integral(lambda x: f(-x), 0, -low)
+        return _integral(lambda x: f(-x), -high, -low)
+    if math.isinf(high):
+        return _integral(lambda t: f(low + t / (1 - t)) / (1 - t) ** 2, 0, 1)
+    half = (high - low) / 2 / PANELS
+    middles = (low + (2 * panel + 1) * half for panel in range(PANELS))
+    return half * math.fsum(w * f(middle + half * x) for middle in middles for x, w in _gauss_legendre())
+
+
+@cache
+def _gauss_legendre() -> tuple[tuple[float, float], ...]:
+    nodes, weights = gauss_legendre(12, 17)
+    return tuple((float(x), float(w)) for x, w in zip(nodes, weights, strict=True))
+
+
+def _difference_quotient(f: Any, x: Any, world: World, outcome: Arrays, bound: Mapping[Any, float]) -> float:
     where = x if isinstance(x, sp.Symbol) else (x.base, tuple(int(value(k, world, outcome, bound)) for k in x.indices))
 
     def shifted(h: float) -> float:
@@ -168,16 +215,18 @@ def _draw(setting: Setting, model: Model, rng: Random, size: int) -> World:
     scalars = [s for s in setting.names.values() if isinstance(s, sp.Symbol) and s not in made]
     arrays = [b for b in setting.names.values() if isinstance(b, sp.IndexedBase) and b not in made]
     while True:
-        bounded = {symbol: rng.uniform(low, high) for symbol, low, high in model.domain}
+        bounded = {thing: rng.uniform(low, high) for thing, low, high in model.domain if isinstance(thing, sp.Symbol)}
         sizes = {s: rng.randint(1, 3) for s in dict.fromkeys(setting.ranges.values()) if isinstance(s, sp.Symbol)}
         sizes |= dict.fromkeys(list(sizes)[:1], size)
-        world = World(setting, model, {s: _number(s, rng) for s in scalars} | bounded | sizes)
+        numbers = {s: _drawn(s, s, setting, rng) for s in scalars}
+        world = World(setting, model, numbers | bounded | sizes)
         placed = {place: rng.randrange(int(value(setting.ranges[place], world, {}, {}))) for place in setting.places}
         world = replace(world, numbers={**world.numbers, **placed})
         fixed = [b for b in arrays if b not in model.independent]
         world = replace(world, arrays={b: _array(b, world, rng) for b in fixed})
-        functions = [f for f in setting.names.values() if isinstance(f, UndefinedFunction)]
-        world = replace(world, functions={f: tuple(rng.uniform(-1, 1) for _ in range(3)) for f in functions})
+        functions: list[Any] = [f for f in setting.names.values() if isinstance(f, UndefinedFunction)]
+        coefficients = {f: tuple(rng.uniform(-1, 1) for _ in range(3 ** min(f.nargs))) for f in functions}
+        world = replace(world, functions=coefficients)
         random = [
             (base, at, entry.atoms(rng, lambda e, world=world: value(e, world, {}, {})))
             for base, entry in model.independent.items()
@@ -194,11 +243,18 @@ def _array(base: sp.IndexedBase, world: World, rng: Random) -> dict[tuple[int, .
         return dict(zip(cells, rng.sample(range(len(cells)), len(cells)), strict=True))
     if isinstance(base, Selection):
         return {at: rng.randrange(len(cells)) for at in cells}
-    return {at: _number(base[at], rng) for at in cells}
+    for thing, low, high in world.model.domain:
+        if thing == base:
+            return {at: rng.uniform(low, high) for at in cells}
+    return {at: _drawn(base, base[at], world.setting, rng) for at in cells}
 
 
 def _cells(base: sp.IndexedBase, world: World) -> Iterator[tuple[int, ...]]:
     return itertools.product(*(range(int(value(length, world, {}, {}))) for length in base.shape))
+
+
+def _drawn(name: Any, thing: Any, setting: Setting, rng: Random) -> float:
+    return rng.choice([-1, 1]) if name in setting.signs else _number(thing, rng)
 
 
 def _number(thing: Any, rng: Random) -> float:

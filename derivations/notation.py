@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sympy import Function, IndexedBase
+from sympy import Expr, Function, IndexedBase, S, sympify
 
 
 @dataclass(frozen=True)
@@ -50,3 +50,21 @@ class Partial(Function):
     """`Partial(f, x)`: the partial derivative of f in x, where x is a symbol or an entry such as z[j]."""
 
     nargs = 2
+
+
+class Bracket(Function):
+    """`Bracket(x)`: 1 if the integer x is at least 0, and 0 if not. [j ≤ i] on a page is `Bracket(i - j)`."""
+
+    nargs = 1
+
+    @classmethod
+    def eval(cls, x: Any) -> Expr | None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Decide what the sign of x shows: [i ≤ i] = 1."""
+        x = sympify(x)
+        return S.One if x.is_nonnegative else S.Zero if x.is_negative else None
+
+
+class Lim(Function):
+    """`Lim(f, c, a)`: the limit of f as the symbol c tends to a, which may be infinite."""
+
+    nargs = 3

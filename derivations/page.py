@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -12,23 +12,46 @@ from typing import Any
 
 import sympy as sp
 
-from . import rewrites
+from . import calculus, chance, rewrites, signs, sums
+from .lemma import Lemma, restated
 from .markdown import Block, PageError, body_of, front_matter, pairs
 from .notation import Relation
 from .plain import plain, plain_prose, terminal_prose, wrapped
 from .rewrites import CannotRewrite, Rewrite
-from .setting import Model, Setting, standard_normal, two_moments
-from .step import Assumption, Check, Counterexample, Step, StepFails
+from .setting import (
+    Model,
+    Setting,
+    bernoulli,
+    fair_sign,
+    four_moments,
+    gaussian_law,
+    standard_normal,
+    two_moments,
+)
+from .step import Assumption, Check, Counterexample, Induction, Reason, Step, StepFails
 from .tex import TexError, read
 from .trees import index_symbols
 
 HERE = Path(__file__).parent
 ITEM = re.compile(r"^\*\*(\w+)\.\*\*\s+(.*?)\n\s*\n", re.M | re.S)
-MOVES = ("cases", "collapse", "differentiate", "distribute", "expand", "independence", "linear", "suppose")
-MOVES += ("reindex", "unfold", "using", "variance")
-DECLARATIONS = ("size", "symbol", "indices", "place", "vector", "matrix", "selection", "function", "copies")
-DECLARATIONS += ("sum_over",)
-CHECKS = ("definition", "assumption", "step", "counterexample")
+MOVES: dict[str, Any] = {
+    move.__name__: move
+    for move in (
+        *(rewrites.absolute, rewrites.cases, rewrites.collapse, rewrites.differentiate, rewrites.distribute),
+        *(rewrites.expand, rewrites.hypothesis, rewrites.independence, rewrites.linear, rewrites.reindex),
+        *(rewrites.suppose, rewrites.unfold, rewrites.using, rewrites.variance, signs.sight),
+        *(sums.blocks, sums.complement, sums.exchange, sums.last, sums.multiplicative, sums.order, sums.prefix),
+        *(sums.successor, chance.gaussian, chance.tower),
+        *(calculus.antiderivative, calculus.fractions, calculus.limit, calculus.trigonometry),
+    )
+}
+LAWS = (two_moments, four_moments, standard_normal, gaussian_law, bernoulli, fair_sign)
+DECLARATIONS = ("size", "symbol", "constant", "indices", "place", "vector", "matrix", "array", "selection", "function")
+DECLARATIONS += ("copies", "sum_over")
+CHECKS = ("definition", "recursion", "assumption", "step", "induction", "lemma", "counterexample")
+
+
+Because = int | str | tuple[int | str, str] | tuple[int | str, str, str]
 
 
 class UnknownDerivation(LookupError):
@@ -140,13 +163,12 @@ class Derivation:
     def _vocabulary(self) -> dict[str, Any]:
         """What the python blocks of a page may call."""
         return {
-            **{name: getattr(rewrites, name) for name in MOVES},
+            **MOVES,
+            **{law.__name__: law for law in LAWS},
             **{name: getattr(self.setting, name) for name in DECLARATIONS},
             **{name: getattr(self, name) for name in CHECKS},
             "result": self.export,
             "Model": Model,
-            "two_moments": two_moments,
-            "standard_normal": standard_normal,
             "delta": sp.KroneckerDelta,
             "sqrt": sp.sqrt,
         }
@@ -180,6 +202,13 @@ class Derivation:
         relation = self._read(self._display())
         self.setting.define(relation.left, relation.right)
 
+    def recursion(self) -> None:
+        """The displayed equations say what the left side of the first stands for, and how each one gives the next."""
+        first, *following = read(self._display(), self.setting.names, self.setting.ranges)
+        if len(following) != 1:
+            raise TexError("a recursion is two equations, the first value and the next one")
+        self.setting.recur((first.left, first.right), (following[0].left, following[0].right))
+
     def assumption(self, name: str, *, under: Model | None = None) -> None:
         """The displayed relations are what an assumption of the front matter amounts to; they hold under the model."""
         if name not in self.assumptions:
@@ -195,20 +224,50 @@ class Derivation:
         *,
         by: Sequence[Rewrite] = (),
         wrong: Sequence[str] = (),
-        because: Sequence[int] = (),
+        because: Sequence[Because] = (),
         under: Model | None = None,
         for_all: str | None = None,
     ) -> None:
-        """The displayed relation is proved by these rewrites, and none of the wrong right sides is.
+        r"""The displayed relation is proved by these rewrites, and none of the wrong right sides is.
 
         Args:
             by: the rewrites, in order.
             wrong: wrong right sides, in TeX.
-            because: for an inequality, earlier steps whose nonnegative differences add up to right − left.
+            because: for an inequality, earlier steps (by number) and assumptions (by name) whose nonnegative
+                differences add up to right − left; `(5, r"\lambda")` is step 5 times a factor, and
+                `(5, "p_j", "j")` its sum over j with these factors.
             under: the circumstances, if not those of *Setting*.
             for_all: names that must occur, if not those of the front matter.
         """
         self._add(Step, by=by, wrong=wrong, because=because, under=under, for_all=for_all)
+
+    def induction(
+        self,
+        *,
+        on: str,
+        base: Sequence[Rewrite] = (),
+        by: Sequence[Rewrite] = (),
+        wrong: Sequence[str] = (),
+        because: Sequence[Because] = (),
+        under: Model | None = None,
+        for_all: str | None = None,
+    ) -> None:
+        """The displayed relation holds for every value of the index `on`: at 0 by `base`, and from each to the next.
+
+        In `by`, the move `hypothesis` replaces the left side at t by the right side; `because` may name "hypothesis".
+        """
+        more = {"on": self.setting.names[on], "base": tuple(base)}
+        self._add(Induction, by=by, wrong=wrong, because=because, under=under, for_all=for_all, **more)
+
+    def lemma(
+        self, page: str, *, step: int, wrong: Sequence[str], reading: Mapping[str, str] | None = None, for_all: str = ""
+    ) -> None:
+        """The displayed relation is the one that `step` of another page proves; `reading` gives names that differ."""
+        if page not in self.uses:
+            raise ValueError(f"the front matter does not say that this page uses {page}")
+        source = derivation(page).steps[str(step)]
+        more = {"page": page, "source": source, "restated": restated(source, self.setting, reading or {})}
+        self._add(Lemma, by=(), wrong=wrong, because=(), under=Model(), for_all=for_all, **more)
 
     def counterexample(
         self,
@@ -221,10 +280,9 @@ class Derivation:
         for_all: str | None = None,
     ) -> None:
         """The displayed relation holds where only the assumption `drops` is violated, and step `breaks` fails there."""
-        stated = tuple(check for check in self.checks.values() if isinstance(check, Assumption))
         if drops not in self.checks or str(breaks) not in self.steps:
             raise ValueError(f"there is no assumption '{drops}', or no step {breaks}, above this")
-        dropped = {"drops": drops, "breaks": breaks, "assumptions": stated}
+        dropped = {"drops": drops, "breaks": breaks}
         self._add(Counterexample, by=by, wrong=wrong, because=(), under=under, for_all=for_all, **dropped)
 
     def _add(
@@ -233,10 +291,10 @@ class Derivation:
         *,
         by: Sequence[Rewrite],
         wrong: Sequence[str],
-        because: Sequence[int],
+        because: Sequence[Because],
         under: Model | None,
         for_all: str | None,
-        **dropped: Any,
+        **more: Any,
     ) -> None:
         number, says = self._item()
         tex = self._display(number)
@@ -248,14 +306,21 @@ class Derivation:
             tex=tex,
             relation=relation,
             by=tuple(by),
-            because=tuple(because),
+            because=tuple(map(self._reason, because)),
             wrong=tuple(replace(relation, right=self._read(f"0 = {side}").right) for side in wrong),
             for_all=frozenset(self.setting.names[name] for name in quantified),
             setting=self.setting,
             model=under or self.setting.model,
             earlier={int(n): s for n, s in self.steps.items() if n.isdigit()},
-            **dropped,
+            assumptions={name: check for name, check in self.checks.items() if isinstance(check, Assumption)},
+            **more,
         )
+
+    def _reason(self, because: Because) -> Reason:
+        source, factor, *over = because if isinstance(because, tuple) else (because, "1")
+        indices = [self.setting.names[index] for index in over]
+        limits = [(index, sp.S.Zero, self.setting.ranges[index] - 1) for index in indices]
+        return Reason(source, self._read(f"0 = {factor}").right, *limits)
 
     def _item(self) -> tuple[str, str]:
         """The number and the sentence above the displayed equation."""

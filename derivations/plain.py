@@ -10,7 +10,10 @@ WORDS = {
     "sum": "Σ", "partial": "∂", "infty": "∞", "to": "→", "le": "≤", "ge": "≥", "ne": "≠", "cdot": "·", "mid": "|",
     "in": "∈", "lVert": "‖", "rVert": "‖", "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε",
     "varepsilon": "ε", "eta": "η", "theta": "θ", "kappa": "κ", "lambda": "λ", "mu": "μ", "nu": "ν", "xi": "ξ",
-    "pi": "π", "rho": "ρ", "sigma": "σ", "tau": "τ", "phi": "φ", "omega": "ω",
+    "pi": "π", "rho": "ρ", "sigma": "σ", "tau": "τ", "phi": "φ", "omega": "ω", "zeta": "ζ", "chi": "χ", "psi": "ψ",
+    "Gamma": "Γ", "Delta": "Δ", "Theta": "Θ", "Lambda": "Λ", "Pi": "Π", "Sigma": "Σ", "Phi": "Φ", "Psi": "Ψ",
+    "Omega": "Ω", "ell": "ℓ", "prod": "Π", "int": "∫", "lvert": "|", "rvert": "|", "top": "ᵀ",
+    "dots": "…", "ldots": "…", "approx": "≈", "times": "×", "pm": "±", "ll": "≪", "gg": "≫",
 }  # fmt: skip
 ACCENTS = {"bar": "\u0304", "hat": "\u0302", "tilde": "\u0303"}
 POWERS = str.maketrans("0123456789+-n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ")

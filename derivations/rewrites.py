@@ -8,15 +8,17 @@ Whatever is wrong here can make a wrong step pass, so each rewrite is short and 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
 import sympy as sp
+from sympy.core.function import AppliedUndef, UndefinedFunction
 
-from .notation import E, Partial, Relation, Var, variance_of
+from .notation import Bracket, E, Partial, Relation, Var, variance_of
 from .setting import Model, Setting
-from .trees import canonical, fresh, index_symbols, peel, rebuild, terms
+from .signs import split_absolute
+from .trees import BINDING, RANGED, canonical, fresh, index_symbols, peel, rebuild, terms
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Context:
     setting: Setting
     model: Model
     earlier: Mapping[int, Relation] = field(default_factory=dict)
+    hypothesis: tuple[Relation, sp.Symbol] | None = None  # in an induction: what is supposed, and of which index
 
     def random(self) -> set[sp.Basic]:
         """The vectors that are random, and the names that may be made of them."""
@@ -41,7 +44,8 @@ Powers = dict[tuple[sp.IndexedBase, Any], Any]  # for each random entry its powe
 Ranges = Mapping[sp.Symbol, tuple[Any, Any]]  # the lowest and the highest value of an index
 
 
-def _named(rewrite: Rewrite, name: str) -> Rewrite:
+def named(rewrite: Rewrite, name: str) -> Rewrite:
+    """The rewrite, under the name that a page gives it."""
     rewrite.__name__ = name
     return rewrite
 
@@ -57,6 +61,11 @@ def expand(e: Any, context: Context) -> Any:
     )
 
 
+def absolute(e: Any, context: Context) -> Any:
+    """|a b| = |a| |b|, and |a| = a where a is nonnegative at sight."""
+    return split_absolute(e)
+
+
 def unfold(*names: str) -> Rewrite:
     """Replace each name by its definition."""
 
@@ -67,7 +76,7 @@ def unfold(*names: str) -> Rewrite:
             e = _instantiate(e, thing, letters, body)
         return e
 
-    return _named(rewrite, f"unfold {', '.join(names)}")
+    return named(rewrite, f"unfold {', '.join(names)}")
 
 
 def suppose(e: Any, context: Context) -> Any:
@@ -77,12 +86,18 @@ def suppose(e: Any, context: Context) -> Any:
     return e
 
 
-def _instantiate(e: Any, thing: sp.Basic, letters: tuple[sp.Symbol, ...], body: sp.Expr) -> Any:
+def _instantiate(e: Any, thing: Any, letters: tuple[sp.Symbol, ...], body: sp.Expr) -> Any:
+    def opened(t: Any, values: tuple[Any, ...]) -> Any:
+        found = fresh(body).xreplace(dict(zip(letters, values, strict=True)))
+        return t if found.has(sp.Piecewise) else found  # a recursion opens at 0 and at t + 1 only
+
     if isinstance(thing, sp.Symbol):
         return e.replace(lambda t: t == thing, lambda t: fresh(body))
+    if isinstance(thing, UndefinedFunction):
+        return e.replace(thing, lambda *arguments: opened(thing(*arguments), arguments))
     return e.replace(
         lambda t: isinstance(t, sp.Indexed) and t.base == thing,
-        lambda t: fresh(body).xreplace(dict(zip(letters, t.indices, strict=True))),
+        lambda t: opened(t, t.indices),
     )
 
 
@@ -96,14 +111,22 @@ def using(*numbers: int) -> Rewrite:
             e = replace_instances(e, context.earlier[number], context)
         return e
 
-    return _named(rewrite, f"using {', '.join(map(str, numbers))}")
+    return named(rewrite, f"using {', '.join(map(str, numbers))}")
 
 
-def replace_instances(e: Any, rule: Relation, context: Context) -> Any:
+def hypothesis(e: Any, context: Context) -> Any:
+    """In an induction on t: replace the left side, at this very t, by the right side."""
+    if context.hypothesis is None or context.hypothesis[0].sign != "=":
+        raise CannotRewrite("there is a hypothesis in an induction only, and only an equation replaces anything")
+    relation, index = context.hypothesis
+    return replace_instances(e, relation, context, fixed={index})
+
+
+def replace_instances(e: Any, rule: Relation, context: Context, fixed: Set[sp.Symbol] = frozenset()) -> Any:
     """Replace what the rule says, at any value of the rule's free indices; but not under a derivative."""
     declared = {index: (sp.S.Zero, size - 1) for index, size in context.setting.ranges.items()}
     pattern = canonical(rule.left)
-    free = sorted(rule.left.free_symbols & set(declared) - context.setting.places, key=str)
+    free = sorted(rule.left.free_symbols & set(declared) - context.setting.places - fixed, key=str)
 
     def replacement(node: Any, ranges: Ranges) -> Any:
         found = sorted({k for t in node.atoms(sp.Indexed, sp.KroneckerDelta) for k in index_symbols(t)}, key=str)
@@ -119,9 +142,9 @@ def replace_instances(e: Any, rule: Relation, context: Context) -> Any:
             return new
         if isinstance(node, Partial):
             return node
-        if isinstance(node, sp.Sum):
+        if isinstance(node, RANGED):
             body, (index, low, high) = peel(node)
-            return sp.Sum(visit(body, {**ranges, index: (low, high)}), (index, low, high))
+            return node.func(visit(body, {**ranges, index: (low, high)}), (index, low, high))
         return rebuild(node, lambda a: visit(a, ranges))
 
     return visit(e, declared)
@@ -174,7 +197,8 @@ def is_constant(factor: Any, given: tuple[Any, ...], context: Context) -> bool:
     bare = factor.replace(lambda t: isinstance(t, E | Var) and len(t.args) == 1, lambda t: sp.S.One)
     moving = (context.random() - set(given)) | set(context.setting.definitions)
     conditional = {t for t in bare.atoms(E, Var) if not set(t.args[1:]) <= set(given)}
-    return not conditional and not (bare.atoms(sp.Symbol, sp.IndexedBase) & moving)
+    functions = {t.func for t in bare.atoms(AppliedUndef)}
+    return not conditional and not ((bare.atoms(sp.Symbol, sp.IndexedBase) | functions) & moving)
 
 
 def distribute(e: Any, context: Context) -> Any:
@@ -246,13 +270,29 @@ def _identify(e: Any, context: Context) -> Any:
 
 
 def cases(e: Any, context: Context) -> Any:
-    """δ is 0 or 1, so F(δ) = δ F(1) + (1 − δ) F(0); wanted where δ stands in an exponent."""
+    """δ is 0 or 1, so F(δ) = δ F(1) + (1 − δ) F(0); and F(s) = (1 + s)/2 F(1) + (1 − s)/2 F(−1) for a sign s, s² = 1.
+
+    Wanted where they stand in an exponent, in a maximum or in an absolute value.
+    """
+    signs = context.setting.signs
 
     def split(node: Any) -> Any:
-        delta = min(node.atoms(sp.KroneckerDelta), key=str)
-        return delta * node.xreplace({delta: sp.S.One}) + (1 - delta) * node.xreplace({delta: sp.S.Zero})
+        bound = {v for t in node.atoms(*BINDING) for v in t.variables}
+        free = [t for t in node.atoms(sp.Symbol, sp.Indexed, sp.KroneckerDelta, Bracket) if not t.free_symbols & bound]
+        for choice in sorted(free, key=str):
+            if isinstance(choice, sp.KroneckerDelta | Bracket):
+                yes, no = (split(node.xreplace({choice: value})) for value in (sp.S.One, sp.S.Zero))
+                return choice * yes + (1 - choice) * no
+            if getattr(choice, "base", choice) in signs:
+                up, down = (split(node.xreplace({choice: value})) for value in (sp.S.One, sp.S.NegativeOne))
+                return (1 + choice) / 2 * up + (1 - choice) / 2 * down
+        return node
 
-    return e.replace(lambda t: isinstance(t, sp.exp) and t.has(sp.KroneckerDelta), split)
+    e = e.replace(lambda t: isinstance(t, sp.exp | sp.Max | sp.Min | sp.Abs), split)
+    return e.replace(
+        lambda t: isinstance(t, sp.Pow) and t.exp.is_Integer and getattr(t.base, "base", t.base) in signs,
+        lambda t: t.base ** (t.exp % 2),
+    )
 
 
 # --- expectations ---
@@ -331,7 +371,7 @@ def differentiate(e: Any, context: Context) -> Any:
             return sp.Mul(*map(sp.KroneckerDelta, f.indices, x.indices))
         if isinstance(f, sp.Symbol | sp.Indexed):
             return Partial(f, x) if (f.base if isinstance(f, sp.Indexed) else f) in made else sp.S.Zero
-        if not f.args or isinstance(f, sp.KroneckerDelta):
+        if not f.args or isinstance(f, sp.KroneckerDelta | Bracket):
             return sp.S.Zero
         if isinstance(f, sp.Sum) and not any(x in (low.free_symbols | high.free_symbols) for _, low, high in f.limits):
             return sp.Sum(d(f.function, x), *f.limits)
@@ -341,8 +381,10 @@ def differentiate(e: Any, context: Context) -> Any:
             return sp.Add(*(sp.Mul(*f.args[:k], d(a, x), *f.args[k + 1 :]) for k, a in enumerate(f.args)))
         if isinstance(f, sp.Pow) and not f.exp.free_symbols:
             return f.exp * f.base ** (f.exp - 1) * d(f.base, x)
-        if isinstance(f, sp.exp | sp.log):
+        if isinstance(f, sp.exp | sp.log | sp.sin | sp.cos | sp.tanh):
             return f.fdiff() * d(f.args[0], x)
+        if isinstance(f, AppliedUndef) and f.func in made:
+            return Partial(f, x)
         raise CannotRewrite(f"no rule is known for the derivative of {f}")
 
     return e.replace(Partial, d)

@@ -8,7 +8,7 @@ well, a size that the page speaks about does not occur, or small models drawn at
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +18,7 @@ from .instances import World, holds, worlds
 from .notation import Relation
 from .rewrites import CannotRewrite, Context, Rewrite
 from .setting import Model, Setting
-from .signs import nonnegative
+from .signs import nonnegative, sight
 from .trees import canonical
 
 
@@ -86,24 +86,48 @@ class Assumption(Check):
 
 
 @dataclass(frozen=True)
+class Reason:
+    """Why something is nonnegative: an earlier step or an assumption, times a factor, added up over an index or not."""
+
+    source: int | str
+    factor: Any = sp.S.One
+    over: tuple[Any, Any, Any] | None = None
+
+    def __str__(self) -> str:
+        """In a few words."""
+        name = f"step {self.source}" if isinstance(self.source, int) else self.source
+        factor = f" times {self.factor}" if self.factor != 1 else ""
+        return name + factor + (f", for every {self.over[0]}" if self.over else "")
+
+    def contribution(self, difference: Any) -> Any:
+        """What the difference, known to be nonnegative, gives here; `StepFails` if the factor might be negative."""
+        if not nonnegative(self.factor):
+            raise StepFails(f"the factor {self.factor} is not nonnegative at sight")
+        product = self.factor * difference
+        return sp.Sum(product, self.over) if self.over else product
+
+
+@dataclass(frozen=True)
 class Step(Check):
     """A relation, the rewrites that prove it, and wrong versions that they must not prove.
 
     Args:
         relation: what the displayed line states.
         by: the rewrites, in order.
-        because: for an inequality, earlier steps whose nonnegative differences add up to right − left.
+        because: for an inequality, what contributes nonnegative differences that add up to right − left.
         wrong: the same relation with a wrong right side.
         for_all: the symbols that must occur: in the line, in a definition that it uses, or as the range of an index.
         earlier: the steps that this one may use.
+        assumptions: the assumptions stated above it.
     """
 
     relation: Relation
     by: Sequence[Rewrite]
-    because: Sequence[int]
+    because: Sequence[Reason]
     wrong: Sequence[Relation]
     for_all: frozenset[sp.Symbol]
     earlier: Mapping[int, Step]
+    assumptions: Mapping[str, Assumption]
 
     def check(self) -> None:
         """Raise `StepFails` unless the step is proved by a proof that could have failed."""
@@ -121,7 +145,7 @@ class Step(Check):
 
     def how(self) -> str:
         """By what means it is checked, in a few words."""
-        return ", ".join([*(r.__name__ for r in self.by), *(f"step {n}" for n in self.because)])
+        return ", ".join([*(r.__name__ for r in self.by), *map(str, self.because)])
 
     def refuse_if_vacuous(self) -> None:
         """Raise `StepFails` if there is nothing to prove, or if a part of the proof is idle."""
@@ -130,12 +154,16 @@ class Step(Check):
             raise StepFails(f"both sides are already the same expression, {left}: nothing is left to prove")
         if not self.by and not self.because:
             raise StepFails("no rewrite is named")
+        self.refuse_idle_moves()
+        if missing := self.for_all - self.speaks_about():
+            raise StepFails(f"claimed for all {', '.join(sorted(map(str, missing)))}, which does not occur in it")
+
+    def refuse_idle_moves(self) -> None:
+        """Raise `StepFails` if a rewrite changes nothing when its turn comes."""
         residues = self.residues(self.relation)
         for rewrite, before, after in zip(self.by, residues, residues[1:], strict=False):
             if before == after:
                 raise StepFails(f"{rewrite.__name__} changes nothing when its turn comes; remove it from the proof")
-        if missing := self.for_all - self.speaks_about():
-            raise StepFails(f"claimed for all {', '.join(sorted(map(str, missing)))}, which does not occur in it")
 
     def speaks_about(self) -> set[Any]:
         """The symbols that occur in the line, in the definitions that it uses, and in the ranges of its indices."""
@@ -150,6 +178,8 @@ class Step(Check):
 
     def prove(self, relation: Relation) -> None:
         """Raise `StepFails` unless the rewrites reach 0; for an inequality, 0 after what `because` contributes."""
+        if relation.sign == "=" and sight in self.by:
+            raise StepFails("an equation does not follow from a sign")
         *_, left = self.residues(relation)
         if left != 0:
             raise StepFails(f"after {self.how()} this is left, not 0: {left}")
@@ -171,16 +201,28 @@ class Step(Check):
         return found
 
     def contribution(self) -> Any:
-        """The sum of the differences that `because` names, each nonnegative."""
-        total = sp.S.Zero
-        for number in self.because:
-            earlier = self.context.earlier.get(number)
-            if earlier is None:
-                raise StepFails(f"step {number} is not proved earlier under the same assumptions")
-            if earlier.sign == "=" and not nonnegative(earlier.right):
-                raise StepFails(f"the right side of step {number} is not nonnegative at sight: {earlier.right}")
-            total += earlier.left if earlier.sign == "=" else earlier.right - earlier.left
-        return total
+        """The sum of what the reasons contribute."""
+        return sp.Add(*(reason.contribution(self.difference(reason.source)) for reason in self.because))
+
+    def difference(self, source: int | str) -> Any:
+        """What an earlier step, an assumption or the hypothesis of an induction says to be nonnegative."""
+        if isinstance(source, int):
+            known = self.context.earlier.get(source)
+        elif source == "hypothesis":
+            known = self.context.hypothesis[0] if self.context.hypothesis else None
+        else:
+            known = self._assumed(source)
+        if known is None:
+            raise StepFails(f"{Reason(source)} is not proved earlier under the same assumptions")
+        if known.sign == "=" and not nonnegative(known.right):
+            raise StepFails(f"the right side of {Reason(source)} is not nonnegative at sight: {known.right}")
+        return known.left if known.sign == "=" else known.right - known.left
+
+    def _assumed(self, name: str) -> Relation | None:
+        stated = self.assumptions.get(name)
+        if stated is None or not _specialises(self.model, stated.model) or len(stated.relations) != 1:
+            return None
+        return stated.relations[0]
 
     @cached_property
     def context(self) -> Context:
@@ -190,17 +232,70 @@ class Step(Check):
 
 
 @dataclass(frozen=True)
+class Induction(Step):
+    """A relation for every value of an index: at 0, and at t + 1 where it holds at t.
+
+    Args:
+        on: the index t.
+        base: the rewrites that prove the relation at 0.
+    """
+
+    on: sp.Symbol
+    base: Sequence[Rewrite]
+
+    def how(self) -> str:
+        """By what means it is checked, in a few words."""
+        base = ", ".join(move.__name__ for move in self.base)
+        return f"induction on {self.on}; at 0: {base or 'as it stands'}; at {self.on} + 1: {super().how()}"
+
+    def parts(self, relation: Relation) -> tuple[Step, Step]:
+        """The two steps of which it is made."""
+        same = {each.name: getattr(self, each.name) for each in fields(Step)}
+        now, after = ({self.on: value} for value in (sp.S.Zero, self.on + 1))
+        first = Step(**{**same, "relation": _at(relation, now), "by": self.base, "because": ()})
+        return first, _Following(**{**same, "relation": _at(relation, after)}, supposed=(relation, self.on))
+
+    def refuse_if_vacuous(self) -> None:
+        """Raise `StepFails` if there is nothing to prove, or if a part of the proof is idle."""
+        if self.on not in self.relation.left.free_symbols | self.relation.right.free_symbols:
+            raise StepFails(f"{self.on} does not occur in what is proved by induction on it")
+        first, following = self.parts(self.relation)
+        following.refuse_if_vacuous()
+        first.refuse_idle_moves()
+
+    def prove(self, relation: Relation) -> None:
+        """Raise `StepFails` unless both parts are proved."""
+        for part in self.parts(relation):
+            part.prove(part.relation)
+
+
+@dataclass(frozen=True)
+class _Following(Step):
+    """The step of an induction from t to t + 1."""
+
+    supposed: tuple[Relation, sp.Symbol]
+
+    @cached_property
+    def context(self) -> Context:
+        """What the rewrites may rely on, the hypothesis among it."""
+        return replace(super().context, hypothesis=self.supposed)
+
+
+def _at(relation: Relation, where: Mapping[Any, Any]) -> Relation:
+    return replace(relation, left=relation.left.xreplace(where), right=relation.right.xreplace(where))
+
+
+@dataclass(frozen=True)
 class Counterexample(Step):
     """What holds instead when one assumption is dropped: a step, under circumstances in which `breaks` is false."""
 
     drops: str
     breaks: int
-    assumptions: Sequence[Assumption]
 
     def check(self) -> None:
         """Raise `StepFails` unless the step holds, only `drops` is violated, and step `breaks` is false here."""
         super().check()
-        for assumption in self.assumptions:
+        for assumption in self.assumptions.values():
             kept = all(self.disagreeing(relation) is None for relation in assumption.relations)
             if kept == (assumption.number == self.drops):
                 raise StepFails(f"the assumption '{assumption.number}' is {'kept' if kept else 'violated too'} here")
@@ -214,6 +309,7 @@ def _specialises(model: Model, general: Model) -> bool:
         general.independent.items() <= model.independent.items()
         and general.where.items() <= model.where.items()
         and set(general.permutations) <= set(model.permutations)
+        and set(general.domain) <= set(model.domain)
     )
 
 

@@ -6,10 +6,13 @@ The reader knows a small subset, and refuses whatever a person could read in two
     names        `d_k`, `\mu_q`, `z_i`, `J_{ij}`, `\bar z`: looked up among the names of the page's *Setting*;
                  a subscript is part of the name if that name was declared (d_k), and otherwise an index (z_i)
     products     side by side, `\cdot`, `\,`; `a/b` divides by one factor, and nothing may follow it
-    sums         `\sum_i` over the declared range of i, `\sum_{i=1}^{n}` as written; a sum takes the rest of its product
+    sums         `\sum_i` over the declared range of i, `\sum_{i=1}^{n}` as written, and `\prod` in the same way;
+                 a sum takes the rest of its product
     maps         `\pi(i)`, `\phi(a)`, and `x_{\pi(i)}`, if \pi was declared as a map of places and \phi as a function
-    operators    `\frac{a}{b}`, `\sqrt{a}`, `e^{a}`, `\log(a)`, `\delta_{ij}`, `\mathbb{E}[f]`, `\mathbb{E}[f \mid q]`,
-                 `\mathrm{Var}(f)`, `\frac{\partial f}{\partial x}`
+    operators    `\frac{a}{b}`, `\sqrt{a}`, `e^{a}`, `\log(a)`, `\sin(a)`, `\cos(a)`, `\tanh(a)`, `\max(a, b)`,
+                 `\min(a, b)`, `\lvert a \rvert`, `\mathbb{E}[f]`, `\mathbb{E}[f \mid q]`, `\mathrm{Var}(f)`,
+                 `\frac{\partial f}{\partial x}`, `\int_{a}^{b} f \, \mathrm{d} x`, `\lim_{c \to \infty} f`
+    brackets     `\delta_{ij}` is 1 if i = j, `[j \le i]` if j ≤ i and `[j < i]` if j < i; 0 if not
 """
 
 from __future__ import annotations
@@ -21,19 +24,23 @@ from typing import Any
 import sympy as sp
 from sympy.core.function import UndefinedFunction
 
-from .notation import E, Partial, Relation, Selection, Var
+from .notation import Bracket, E, Lim, Partial, Relation, Selection, Var
 
 RELATIONS = {"=": "=", r"\le": "≤"}
 OPERATORS = {r"\mathbb{E}": E, r"\mathrm{Var}": Var}
 CLOSING = {"(": ")", "[": "]"}
-FUNCTIONS = {r"\log": sp.log}
+FUNCTIONS = {rf"\{name}": getattr(sp, name) for name in ("log", "sin", "cos", "tanh")}
+FUNCTIONS |= {r"\max": sp.Max, r"\min": sp.Min}
+RANGED = {r"\sum": sp.Sum, r"\prod": sp.Product}
+ENDS = ("", "+", "-", "}", ")", "]", ",", "<", r"\mid", r"\rvert", r"\mathrm{d}", *RELATIONS)  # of a product
 ACCENTS = (r"\bar", r"\hat", r"\tilde")
-LETTERS = "alpha|beta|gamma|delta|(var)?epsilon|eta|theta|kappa|lambda|mu|nu|xi|pi|rho|sigma|tau|phi|omega"
+LETTERS = "alpha|beta|gamma|delta|(var)?epsilon|zeta|eta|theta|kappa|lambda|mu|nu|xi|pi|rho|sigma|tau|phi|chi|psi|omega"
+LETTERS += "|Gamma|Delta|Theta|Lambda|Pi|Sigma|Phi|Psi|Omega|ell"
 GREEK = re.compile(rf"\\({LETTERS})")
 
 # Sizes of brackets and spaces mean nothing; everything that is not listed here is refused by name.
 SILENT = re.compile(r"\s|\\[,;:! ]|\\(?:left|right|[bB]igg?[lr]?|qquad|quad)(?![A-Za-z])|&")
-TOKEN = re.compile(r"\\mathbb\{E\}|\\mathrm\{(?:Var|d)\}|\\[A-Za-z]+|\d+|[A-Za-z]|[-+=/^_{}()\[\],]")
+TOKEN = re.compile(r"\\mathbb\{E\}|\\mathrm\{(?:Var|d)\}|\\[A-Za-z]+|\d+|[A-Za-z]|[-+=</^_{}()\[\],]")
 
 
 class TexError(ValueError):
@@ -100,11 +107,11 @@ class _Reader:
 
     def product(self) -> Any:
         value = self.factor()
-        while self.peek() not in ("", "+", "-", "}", ")", "]", ",", r"\mid", *RELATIONS):
+        while self.peek() not in ENDS:
             if self.peek() == "/":
                 self.take()
                 value /= self.factor()
-                if self.peek() not in ("", "+", "-", "}", ")", "]", r"\mid", *RELATIONS):
+                if self.peek() not in ENDS:
                     raise TexError(rf"a/b followed by {self.peek()} reads in two ways; use \frac")
                 return value
             if self.peek() == r"\cdot":
@@ -139,21 +146,31 @@ class _Reader:
             return sp.Integer(token)
         if token in CLOSING:
             value = self.expression()
+            if token == "[" and self.peek() in (r"\le", "<"):
+                strict = self.take() == "<"
+                value = Bracket(self.expression() - value - int(strict))
             self.take(CLOSING[token])
             return value
+        if token == r"\lvert":
+            value = self.expression()
+            self.take(r"\rvert")
+            return sp.Abs(value)
         if token in OPERATORS:
             return self.operator(OPERATORS[token])
         if token in FUNCTIONS:
-            self.take("(")
-            value = self.expression()
-            self.take(")")
-            return FUNCTIONS[token](value)
+            return FUNCTIONS[token](*self.arguments())
+        if token == r"\infty":
+            return sp.oo
         if token == r"\frac":
             return self.fraction()
         if token == r"\sqrt":
             return sp.sqrt(self.group())
-        if token == r"\sum":
-            return self.sum()
+        if token in RANGED:
+            return self.ranged(RANGED[token])
+        if token == r"\int":
+            return self.integral()
+        if token == r"\lim":
+            return self.limit()
         if token == "e" and self.peek() == "^" and "e" not in self.names:
             self.take()
             return sp.exp(self.group())
@@ -163,10 +180,18 @@ class _Reader:
         """A map with its argument in brackets; anything else as it is."""
         if not isinstance(value, Selection | UndefinedFunction):
             return value
+        found = self.arguments()
+        return value[found[0]] if isinstance(value, Selection) else value(*found)
+
+    def arguments(self) -> list[Any]:
+        """What stands in the brackets after a function, with commas between."""
         self.take("(")
-        argument = self.expression()
+        found = [self.expression()]
+        while self.peek() == ",":
+            self.take()
+            found.append(self.expression())
         self.take(")")
-        return value[argument] if isinstance(value, Selection) else value(argument)
+        return found
 
     def operator(self, operator: type[sp.Function]) -> Any:
         closing = CLOSING.get(opening := self.take())
@@ -194,7 +219,33 @@ class _Reader:
         self.take("}")
         return Partial(self.product() if above is None else above, variable)
 
-    def sum(self) -> Any:
+    def integral(self) -> Any:
+        self.take("_")
+        low = self.group()
+        self.take("^")
+        high = self.group()
+        body = self.expression()
+        self.take(r"\mathrm{d}")
+        return sp.Integral(body, (self.variable(), low, high))
+
+    def limit(self) -> Any:
+        self.take("_")
+        self.take("{")
+        variable = self.variable()
+        self.take(r"\to")
+        where = self.expression()
+        if not where.is_infinite:
+            raise TexError(f"a limit is one at infinity here, found {where}")
+        self.take("}")
+        return Lim(self.product(), variable, where)
+
+    def variable(self) -> sp.Symbol:
+        variable = self.name(self.take())
+        if not isinstance(variable, sp.Symbol) or variable in self.ranges:
+            raise TexError(f"{variable} is not a number that can vary")
+        return variable
+
+    def ranged(self, kind: type[sp.Sum] | type[sp.Product]) -> Any:
         self.take("_")
         if self.peek() != "{":
             index = self.index(self.take())
@@ -216,7 +267,7 @@ class _Reader:
         self.bound.append(index)
         body = self.product()
         self.bound.pop()
-        return sp.Sum(body, (index, low, high))
+        return kind(body, (index, low, high))
 
     def index(self, token: str) -> sp.Symbol:
         index = self.named(token)
@@ -307,7 +358,7 @@ def read(tex: str, names: Mapping[str, Any], ranges: Mapping[sp.Symbol, sp.Expr]
 def refuse_shared_indices(relation: Relation) -> None:
     """An index that is summed over in one place and free in another is two things under one name."""
     sides = sp.Tuple(relation.left, relation.right)
-    summed = {v for s in sides.atoms(sp.Sum) for v in s.variables}
+    summed = {v for s in sides.atoms(*RANGED.values()) for v in s.variables}
     free = sides.free_symbols
     if both := summed & free:
         raise TexError(f"{', '.join(map(str, both))} is summed over and also free in one line; rename one of them")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache, lru_cache
 from typing import Any
 
 import sympy as sp
 
-from .notation import E, Var
+from .notation import E, Lim, Var
+
+RANGED = (sp.Sum, sp.Product)
+BINDING = (*RANGED, sp.Integral)
 
 
-def peel(node: sp.Sum) -> tuple[Any, tuple[Any, Any, Any]]:
-    """The body of the outermost sum, and its limit. SymPy keeps nested sums as one, innermost limit first."""
+def peel(node: Any) -> tuple[Any, tuple[Any, Any, Any]]:
+    """The body of the outermost sum, product or integral, and its limit. SymPy keeps nested ones as one."""
     *inner, (index, low, high) = node.limits
-    return (sp.Sum(node.function, *inner) if inner else node.function), (index, low, high)
+    return (node.func(node.function, *inner) if inner else node.function), (index, low, high)
 
 
 def index_symbols(t: Any) -> set[Any]:
@@ -30,10 +34,10 @@ def rebuild(node: Any, visit: Callable[[Any], Any]) -> Any:
     """The node with its parts replaced; names and their indices are left alone."""
     if not node.args or isinstance(node, sp.Indexed | sp.IndexedBase):
         return node
-    if isinstance(node, sp.Sum):
+    if isinstance(node, BINDING):
         body, limit = peel(node)
-        return sp.Sum(visit(body), limit)
-    if isinstance(node, E | Var):
+        return node.func(visit(body), limit)
+    if isinstance(node, E | Var | Lim):
         return node.func(visit(node.args[0]), *node.args[1:])
     parts = [visit(a) for a in node.args]
     return node if all(map(lambda a, b: a is b, parts, node.args)) else node.func(*parts)
@@ -44,25 +48,46 @@ def fresh(e: Any) -> Any:
 
     def visit(node: Any) -> Any:
         node = rebuild(node, visit)
-        if isinstance(node, sp.Sum):
+        if isinstance(node, BINDING):
             body, (index, low, high) = peel(node)
-            new = sp.Dummy(index.name, integer=True, nonnegative=True)
-            return sp.Sum(body.xreplace({index: new}), (new, low, high))
+            new = sp.Dummy(index.name, **index.assumptions0)
+            return node.func(body.xreplace({index: new}), (new, low, high))
         return node
 
-    return visit(sp.sympify(e)) if sp.sympify(e).has(sp.Sum) else sp.sympify(e)
+    return visit(sp.sympify(e)) if sp.sympify(e).has(*BINDING) else sp.sympify(e)
 
 
+@lru_cache(maxsize=2**14)
 def canonical(e: Any) -> Any:
-    """The same expression with bound indices named by nesting depth, so that Σ_i f(i) and Σ_j f(j) are one tree."""
+    """The same expression with bound indices named by nesting height, so that Σ_i f(i) and Σ_j f(j) are one tree."""
+    e = sp.sympify(e)
+    return _renamed(e, {}) if e.has(*BINDING) else e
 
-    def visit(node: Any) -> Any:
-        node = rebuild(node, visit)
-        if isinstance(node, sp.Sum):
-            body, (index, low, high) = peel(node)
-            depth = 1 + max((int(v.name[1:]) for s in body.atoms(sp.Sum) for v in s.variables), default=0)
-            new = sp.Symbol(f"_{depth}", integer=True, nonnegative=True)
-            return sp.Sum(body.xreplace({index: new}), (new, low, high))
-        return node
 
-    return visit(fresh(e)) if sp.sympify(e).has(sp.Sum) else sp.sympify(e)
+def _renamed(node: Any, names: dict[Any, Any]) -> Any:
+    """The node with bound indices named by height; outer ones are higher, so no inner name captures an outer one."""
+    if not isinstance(node, BINDING):
+        if isinstance(node, sp.Indexed | sp.Symbol):
+            return node.xreplace(names)
+        return rebuild(node, lambda a: _renamed(a, names))
+    body, (index, low, high) = peel(node)
+    name = _name(_height(node), index)
+    body, low, high = _renamed(body, {**names, index: name}), low.xreplace(names), high.xreplace(names)
+    if (height := 1 + _height(body)) < _height(node):  # something inside has cancelled
+        lower = _name(height, index)
+        body, name = body.xreplace({name: lower}), lower
+    return node.func(body, (name, low, high))
+
+
+@lru_cache(maxsize=2**14)
+def _height(node: Any) -> int:
+    """How many sums, products and integrals are nested in the node, at most."""
+    if isinstance(node, BINDING):
+        body, _ = peel(node)
+        return 1 + _height(body)
+    return max(map(_height, node.args), default=0) if node.args and not isinstance(node, sp.Indexed) else 0
+
+
+@cache
+def _name(height: int, index: sp.Symbol) -> sp.Symbol:
+    return sp.Symbol(f"_{height}", **index.assumptions0)

@@ -5,22 +5,26 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import sympy as sp
 
-from veriformer.derivations import derivation, names
+from veriformer.derivations import PageError, derivation, names
 from veriformer.derivations import rewrites as moves
 from veriformer.derivations.instances import holds, worlds
 from veriformer.derivations.notation import E, Partial, Relation, Var
+from veriformer.derivations.page import Derivation
 from veriformer.derivations.rewrites import CannotRewrite, Context
 from veriformer.derivations.setting import Model, Setting, standard_normal, two_moments
 from veriformer.derivations.signs import nonnegative
-from veriformer.derivations.step import Step, StepFails
+from veriformer.derivations.step import Reason, Step, StepFails
 from veriformer.derivations.tex import TexError, read
 from veriformer.derivations.trees import canonical, fresh
+
+from .page_notes import notes
 
 # --- a small setting for everything below ---
 
@@ -98,7 +102,7 @@ def test_reads(line: str, expected: Any):
         (r"\sum_i \sum_i x_i = 0", "already the index of an outer sum"),
         (r"\sum_a x_a = 0", "a is not declared with indices"),
         ("a = b = c", "expected ,, found ="),
-        ("a < b", "cannot read '< b'"),
+        ("a < b", "expected one of = .* after the left side, found <"),
         (r"\operatorname{f} = 0", "outside the subset"),
         (r"x_\pi = 0", r"the line ends where \( was expected"),
         (r"x_{ij} = 0", "x has 1 index, found x_ij"),
@@ -119,70 +123,33 @@ def test_refuses_to_read(line: str, message: str):
 
 # --- planted typos ---
 
-TYPOS = [
-    ("permutation_equivariance", "1", r"g_{\pi(j)}", r"g_{\pi(i)}", "an index shifted"),
-    ("permutation_equivariance", "3", r"s_{\pi(i)\pi(j)}", r"s_{\pi(j)\pi(i)}", "two swapped"),
-    ("permutation_equivariance", "5", r"Z_{\pi(i)}", r"Z_{i}", "a lost map"),
-    ("permutation_equivariance", "8", r"v_{\pi(j)c}", r"v_{\pi(i)c}", "an index shifted"),
-    ("permutation_equivariance", "9", r"\tilde y", r"y", "a lost tilde"),
-    ("permutation_equivariance", "9", r"y_{\pi(i)c}", r"y_{\pi(\pi(i))c}", "a map applied twice"),
-    ("permutation_equivariance", "16", r"\frac{1}{n}", r"\frac{1}{d}", "another width"),
-    ("score_variance", "3", r"q_i k_i", r"2 q_i k_i", "a stray factor"),
-    ("score_variance", "4", r"+ v", r"- v", "a flipped sign"),
-    ("score_variance", "4", r"\delta_{ij}", r"\delta_{ii}", "an index shifted"),
-    ("score_variance", "8", r"d_k", r"d_k^2", "a wrong power"),
-    ("score_variance", "9", r"+ \mu_k^2 \sigma_q^2", "", "a dropped term"),
-    (
-        "score_variance",
-        "9",
-        r"\mu_q^2 \sigma_k^2 + \mu_k^2 \sigma_q^2",
-        r"\mu_q^2 \sigma_q^2 + \mu_k^2 \sigma_k^2",
-        "two swapped",
-    ),
-    ("score_variance", "11", r"s^2", r"s", "a lost power"),
-    ("score_variance", "12", r"S / \sqrt{d_k}", r"\sqrt{d_k} / S", "numerator and denominator swapped"),
-    ("score_variance", "12", r"\sqrt{d_k}", r"d_k", "a lost root"),
-    ("score_variance", "15", r"\mid q", "", "a lost condition"),
-    (
-        "softmax_jacobian",
-        "1",
-        r"\frac{e^{x_i + a_i}}{\sum_j e^{x_j + a_j}}",
-        r"\frac{\sum_j e^{x_j + a_j}}{e^{x_i + a_i}}",
-        "a fraction upside down",
-    ),
-    ("softmax_jacobian", "4", r"- p_j", r"- p_i", "an index shifted"),
-    ("softmax_jacobian", "4", r"\delta_{ij} - p_j", r"p_j - \delta_{ij}", "a difference turned round"),
-    ("softmax_jacobian", "7", r"\big( \sum_i p_i v_i \big)^2", r"\sum_i (p_i v_i)^2", "a square moved into the sum"),
-    ("softmax_jacobian", "8", r"\frac{1}{2}", r"\frac{1}{3}", "a wrong coefficient"),
-    ("softmax_jacobian", "12", r"\frac{1}{2}", r"\frac{2}{1}", "numerator and denominator swapped"),
-    ("softmax_jacobian", "16", r"(z_i - z_j)", r"(z_j - z_i)", "a flipped sign"),
-    ("softmax_jacobian", "18", r"0 \le c\,", r"0 \le", "a dropped factor"),
-    ("softmax_jacobian", "21", r"z_i^2", r"z_i", "a lost power"),
-    ("softmax_jacobian", "27", r"(n - 1)", r"n", "one off"),
-    ("softmax_jacobian", "29", r"2 (n - 1)", r"(n - 1)", "a dropped factor"),
-]
+TYPOS = [(page, typo) for page in names() for typo in notes(page, "typo")]
 
 
 @pytest.mark.parametrize(
-    ("page", "number", "right", "wrong", "kind"), TYPOS, ids=[f"{t[0]}-{t[1]}-{t[4]}" for t in TYPOS]
+    ("page", "typo"), TYPOS, ids=[f"{page}-{t['step']}-{t['kind'].replace(' ', '-')}" for page, t in TYPOS]
 )
-def test_a_typo_in_a_displayed_line_is_caught(page: str, number: str, right: str, wrong: str, kind: str):
-    step = derivation(page).steps[number]
-    assert right in step.tex, "the page has changed; plant the typo in the line as it is now"
-    (relation,) = read(step.tex.replace(right, wrong, 1), step.setting.names, step.setting.ranges)
+def test_a_typo_in_a_displayed_line_is_caught(page: str, typo: dict[str, str]):
+    step = derivation(page).steps[typo["step"]]
+    assert typo["line"] in step.tex, "the page has changed; plant the typo in the line as it is now"
+    wrong = step.tex.replace(typo["line"], typo["typo"], 1)
+    (relation,) = read(wrong, step.setting.names, step.setting.ranges)
     with pytest.raises(StepFails):
         replace(step, relation=relation).check()
 
 
+@pytest.mark.parametrize("page", names())
+def test_typos_are_planted_on_every_page(page: str):
+    assert len(notes(page, "typo")) >= 4
+
+
 WRONG_BODIES = {"twice": lambda e: 2 * e, "minus": lambda e: -e, "plus one": lambda e: e + 1, "squared": lambda e: e**2}
-# The page speaks of the slope of the entropy only, which a constant does not change.
-AS_TRUE = [("softmax_jacobian", "H", "plus one")]
 DEFINITIONS = [
     (page, str(name), change)
     for page in names()
     for name in derivation(page).setting.definitions
     for change in WRONG_BODIES
-    if (page, str(name), change) not in AS_TRUE
+    if (str(name), change) not in [(note["name"], note["change"]) for note in notes(page, "definition")]
 ]
 
 
@@ -200,7 +167,7 @@ def test_a_wrong_definition_breaks_a_step(page: str, name: str, change: str, mon
 
 def a_step(line: str, *by: Any, wrong: tuple[str, ...] = ("7",), for_all: tuple[Any, ...] = (), **more: Any) -> Step:
     (relation,) = tex(line)
-    given: dict[str, Any] = {"because": (), "earlier": {}, "model": Model(), **more}
+    given: dict[str, Any] = {"because": (), "earlier": {}, "model": Model(), "assumptions": {}, **more}
     return Step(
         number="1",
         says="",
@@ -235,7 +202,7 @@ def test_a_good_step_passes():
         (a_step("a (b + c) = a b + a c", lambda e, context: sp.S.Zero), "wrong version 7 is proved"),
         (a_step("a = b", lambda e, context: sp.S.Zero), "proved, and yet false in a small model"),
         (a_step(r"0 \le a (b + c)", moves.expand), "this is left, not 0"),
-        (a_step(r"0 \le a", because=(3,)), "step 3 is not proved earlier"),
+        (a_step(r"0 \le a", because=(Reason(3),)), "step 3 is not proved earlier"),
     ],
 )
 def test_guard_refuses(step: Step, message: str):
@@ -246,7 +213,7 @@ def test_guard_refuses(step: Step, message: str):
 def test_an_inequality_needs_a_sign_that_is_seen():
     identity = a_step("b - a = (b - a) + 0 a c", moves.expand)
     with pytest.raises(StepFails, match="not nonnegative at sight"):
-        a_step(r"a \le b", because=(1,), earlier={1: identity}).check()
+        a_step(r"a \le b", because=(Reason(1),), earlier={1: identity}).check()
 
 
 def test_a_step_of_other_circumstances_cannot_be_used():
@@ -470,3 +437,73 @@ def test_a_name_cannot_be_declared_with_a_sign_that_its_definition_does_not_show
 def test_what_is_independent_cannot_be_made_of_others():
     with pytest.raises(ValueError, match="q cannot be independent and made of others"):
         Model(independent={q: standard_normal()}, where={q[i]: x[i]})
+
+
+# --- what another page proves ---
+
+SUM_OF_SOFTMAX = r"""
+```python
+n = size("n")
+i, j = indices("i j", n)
+s, p, Z = vector("s", n, real=True), vector("p", n, positive=True), symbol("Z", positive=True)
+t, e = vector("t", n), vector("p_tilde", n, positive=True)
+```
+
+```math
+Z = \sum_i e^{s_i}
+```
+
+```python
+definition()
+```
+
+```math
+p_j = \frac{e^{s_j}}{Z}
+```
+
+```python
+definition()
+```
+
+**1.** Softmax adds up to 1.
+
+```math
+\sum_i p_i = 1
+```
+
+```python
+lemma("softmax_jacobian", step=2, reading={"x": "s"}, wrong=["n"])
+```
+"""
+FRONT = "---\ntitle: t\nclaims:\nreach: all\nfor_all:\nassumptions:\nuses: softmax_jacobian\ncode:\nproperties:\n---\n"
+
+
+def test_a_lemma_restates_what_another_page_proves():
+    page = Derivation("page", FRONT + SUM_OF_SOFTMAX)
+    assert page.check().ok
+    step = page.steps["1"]
+    assert not step.proves(replace(step.relation, right=sp.Integer(2)))
+    assert step.how() == "softmax_jacobian, step 2"
+
+
+@pytest.mark.parametrize(
+    ("this", "that", "message"),
+    [
+        (r"\frac{e^{s_j}}{Z}", r"\frac{e^{2 s_j}}{Z}", "p is not defined here as p is there"),
+        ('{"x": "s"}', "{}", "x is not declared here"),
+        ('{"x": "s"}', '{"x": "t"}', "t is not known to be .*real"),
+        ('{"x": "s"}', '{"x": "n"}', "n is another kind of thing"),
+        ("uses: softmax_jacobian", "uses:", "does not say that this page uses softmax_jacobian"),
+        ("step=2", "step=1", "in the circumstances of its own page only"),
+    ],
+)
+def test_a_lemma_that_says_something_else_is_refused(this: str, that: str, message: str):
+    text = FRONT + SUM_OF_SOFTMAX
+    assert this in text
+    with pytest.raises(PageError, match=message):
+        Derivation("page", text.replace(this, that))
+
+
+def test_a_lemma_that_the_other_page_does_not_prove_fails():
+    page = Derivation("page", FRONT + SUM_OF_SOFTMAX.replace(r"\sum_i p_i = 1", r"\sum_i p_i = 2"))
+    assert re.search("softmax_jacobian, step 2 says .* and not", page.check().steps[0].message)

@@ -1,0 +1,83 @@
+"""The trusted base, fourth part: fractions, trigonometry, integrals and limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sympy as sp
+
+from .notation import Lim, Partial
+from .rewrites import CannotRewrite, Context, Rewrite, named
+from .trees import canonical, peel, rebuild
+
+
+def fractions(e: Any, context: Context) -> Any:
+    """a/b + c/d = (a d + b c)/(b d), with everything above multiplied out; nothing is cancelled but a whole 0."""
+    above, below = sp.fraction(sp.together(e))
+    above = canonical(sp.expand(above))
+    return sp.S.Zero if above == 0 else above / below
+
+
+def trigonometry(e: Any, context: Context) -> Any:
+    """sin(a + b) and cos(a + b) by the addition theorems, and sin² = 1 − cos²."""
+    opened = sp.expand_trig(e)
+    return sp.expand(opened).replace(
+        lambda t: isinstance(t, sp.Pow) and isinstance(t.base, sp.sin) and t.exp.is_Integer and t.exp > 1,
+        lambda t: sp.expand((1 - sp.cos(t.base.args[0]) ** 2) ** (t.exp // 2) * t.base ** (t.exp % 2)),
+    )
+
+
+def antiderivative(number: int) -> Rewrite:
+    """∫_a^b f dx = F(b) − F(a), where the step `number` says ∂F/∂x = f; at an infinite end F has a limit."""
+
+    def rewrite(e: Any, context: Context) -> Any:
+        known = context.earlier.get(number)
+        if known is None or known.sign != "=" or not isinstance(known.left, Partial):
+            raise CannotRewrite(f"step {number} is not a derivative proved earlier under the same assumptions")
+        whole, variable = known.left.args
+        if not continuous(whole, variable):
+            raise CannotRewrite(f"{whole} is not seen to be continuous in {variable}")
+
+        def at(end: Any) -> Any:
+            return sp.limit(whole, variable, end) if end.is_infinite else whole.xreplace({variable: end})
+
+        def visit(node: Any) -> Any:
+            node = rebuild(node, visit)
+            if isinstance(node, sp.Integral):
+                body, (x, low, high) = peel(node)
+                inside = low.is_nonnegative or not variable.is_nonnegative
+                if inside and canonical(sp.expand(body.xreplace({x: variable}) - known.right)) == 0:
+                    return at(high) - at(low)
+            return node
+
+        return visit(e)
+
+    return named(rewrite, f"antiderivative {number}")
+
+
+def continuous(f: Any, x: Any) -> bool:
+    """Whether f is made of polynomials in x and of functions without a pole, so that the theorem of calculus holds."""
+    if not f.has(x):
+        return not f.has(sp.Sum, sp.Product)
+    if isinstance(f, sp.Pow):
+        return bool(f.exp.is_Integer and f.exp > 0) and continuous(f.base, x)
+    known = sp.Symbol | sp.Add | sp.Mul | sp.exp | sp.sin | sp.cos | sp.tanh
+    return isinstance(f, known) and all(continuous(a, x) for a in f.args)
+
+
+def limit(e: Any, context: Context) -> Any:
+    """The limit of an expression without sums, products, expectations or names that stand for others."""
+    made = {*context.setting.definitions, *context.model.made}
+
+    def taken(f: Any, c: Any, where: Any) -> Any:
+        if f.has(sp.Sum, sp.Product, Partial, Lim) or f.atoms(sp.Symbol, sp.IndexedBase) & made:
+            raise CannotRewrite(f"limit wants what is written out, not {f}")
+        try:
+            found = sp.limit(f, c, where)
+        except NotImplementedError as error:
+            raise CannotRewrite(f"the limit of {f} at {where} is not seen") from error
+        if found.has(sp.oo, sp.zoo, sp.nan, sp.sign, sp.Limit, sp.AccumBounds) or found.has(c):
+            raise CannotRewrite(f"the limit of {f} at {where} is not seen")
+        return found
+
+    return e.replace(Lim, taken)
