@@ -23,12 +23,12 @@ class Lemma(Step):
     Args:
         page: the name of the page that proves it.
         source: the step there.
-        restated: what it says in this page's names.
+        reading: this page's names for things that are called otherwise there.
     """
 
     page: str
     source: Step
-    restated: Relation
+    reading: Mapping[str, str]
 
     def how(self) -> str:
         """By what means it is checked, in a few words."""
@@ -40,11 +40,12 @@ class Lemma(Step):
 
     def prove(self, relation: Relation) -> None:
         """Raise `StepFails` unless this is the very statement that the other page proves, and proves it there."""
-        if relation.sign != self.restated.sign or any(
+        here = restated(self.source, self.setting, self.reading)
+        if relation.sign != here.sign or any(
             canonical(mine) != canonical(theirs)
-            for mine, theirs in ((relation.left, self.restated.left), (relation.right, self.restated.right))
+            for mine, theirs in ((relation.left, here.left), (relation.right, here.right))
         ):
-            raise StepFails(f"{self.how()} says {self.restated}, and not {relation}")
+            raise StepFails(f"{self.how()} says {here}, and not {relation}")
         self.source.prove(self.source.relation)
 
 

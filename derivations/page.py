@@ -13,7 +13,7 @@ from typing import Any
 import sympy as sp
 
 from . import calculus, chance, rewrites, signs, sums
-from .lemma import Lemma, restated
+from .lemma import Lemma
 from .markdown import Block, PageError, body_of, front_matter, pairs
 from .notation import Relation
 from .plain import plain, plain_prose, terminal_prose, wrapped
@@ -266,7 +266,7 @@ class Derivation:
         if page not in self.uses:
             raise ValueError(f"the front matter does not say that this page uses {page}")
         source = derivation(page).steps[str(step)]
-        more = {"page": page, "source": source, "restated": restated(source, self.setting, reading or {})}
+        more = {"page": page, "source": source, "reading": reading or {}}
         self._add(Lemma, by=(), wrong=wrong, because=(), under=Model(), for_all=for_all, **more)
 
     def counterexample(

@@ -68,12 +68,16 @@ def terminal_prose(markdown: str) -> list[str]:
 
 
 def _table(markdown: str) -> list[str]:
-    rows = [[plain_prose(cell) for cell in row.strip("|").split(" | ")] for row in markdown.splitlines()[2:]]
-    width = 2 + max(len(name) for name, _ in rows)
+    """The rows, without their heading in a table of symbols; the last column is wrapped, the others are not."""
+    rows = [[plain_prose(cell) for cell in re.split(r"(?<!\\)\|", row.strip("|"))] for row in markdown.splitlines()]
+    del rows[1], rows[: len(rows[0]) == 2]
+    widths = [2 + max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
     return [
         line
-        for name, meaning in rows
-        for line in textwrap.wrap(name.ljust(width) + meaning, WIDTH, subsequent_indent=" " * width)
+        for *cells, final in rows
+        for line in textwrap.wrap(
+            "".join(map(str.ljust, cells, widths)) + final, WIDTH, subsequent_indent=" " * sum(widths)
+        )
     ]
 
 

@@ -39,7 +39,10 @@ def _nested(body: Any, limits: tuple[Any, ...]) -> Any:
 
 
 def last(e: Any, context: Context) -> Any:
-    """Σ_{j=0}^{t} f(j) = Σ_{j=0}^{t−1} f(j) + f(t) where t is an index, and so for Π; Σ of nothing is 0, and Π is 1."""
+    """Σ_{j=0}^{t} f(j) = Σ_{j=0}^{t−1} f(j) + f(t) where t is an index, and so for Π.
+
+    A sum of nothing is 0, a product of nothing is 1, and either of one term is that term.
+    """
 
     def visit(node: Any) -> Any:
         node = rebuild(node, visit)
@@ -49,7 +52,7 @@ def last(e: Any, context: Context) -> Any:
         product, length = isinstance(node, sp.Product), sp.expand(high - low + 1)
         if length == 0:
             return sp.S.One if product else sp.S.Zero
-        if not (high.free_symbols & set(context.setting.ranges) and length.is_positive):
+        if length != 1 and not (high.free_symbols & set(context.setting.ranges) and length.is_positive):
             return node
         rest = sp.S.Zero if length == 1 else node.func(body, (index, low, high - 1))
         final = body.xreplace({index: high})
