@@ -128,6 +128,12 @@ def test_what_some_moves_make():
         (chance.gaussian, E(sp.exp(over(i, g[i]) ** 2)), GAUSSIAN, "wants sums over entries"),
         (chance.gaussian, E(sp.exp(up_to(g[i], i, j))), GAUSSIAN, "sums over all entries of g"),
         (chance.gaussian, E(sp.exp(over(i, -(x[i] ** 2) * g[i] ** 2))), GAUSSIAN, "the same for all entries"),
+        (
+            rewrites.independence,
+            E(sp.Mul(*(g[i + k] for k in range(7)))),
+            GAUSSIAN,
+            "no more than 6 places of a vector",
+        ),
         (calculus.antiderivative(2), sp.Integral(1 / z**2, (z, -1, 1)), Model(), "not seen to be continuous"),
         (calculus.antiderivative(9), p, Model(), "step 9 is not a derivative"),
         (calculus.limit, Lim(sp.exp(p * z), z, sp.oo), Model(), "is not seen"),
