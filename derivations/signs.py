@@ -109,10 +109,16 @@ def covered(e: sp.Add) -> list[Any] | None:
 
 
 def upper_bound(t: Any, beside: Mapping[Any, Any]) -> Any:
-    """What t is at most: |a + b| ≤ |a| + |b|, a ≤ max(a, b), δ and cos ≤ 1, d^p ≤ d^q for p < q and d ≥ 1, or |t|."""
+    """What t is at most: |a + b| ≤ |a| + |b|, a ≤ max(a, b), δ and cos ≤ 1, d^p ≤ d^q for p < q and d ≥ 1, or |t|.
+
+    And e^{a + b} ≤ 1 where a + b ≤ 0.
+    """
     sign, body = (sp.S.NegativeOne, -t) if t.could_extract_minus_sign() else (sp.S.One, t)
     known = [f for f in sp.Mul.make_args(body) if nonnegative(f)]
     if len(loose := [f for f in sp.Mul.make_args(body) if f not in known]) == 0 and sign == 1:
+        exponentials = [f for f in known if isinstance(f, sp.exp)]
+        if len(exponentials) > 1 and nonnegative(-sp.Add(*(f.args[0] for f in exponentials))):
+            return body / sp.Mul(*exponentials)
         for factor in known:
             if (bound := _bound_of_nonnegative(factor)) is not None:
                 return bound * body / factor
