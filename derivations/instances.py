@@ -246,7 +246,7 @@ def _array(base: sp.IndexedBase, world: World, rng: Random) -> dict[tuple[int, .
     for thing, low, high in world.model.domain:
         if thing == base:
             return {at: rng.uniform(low, high) for at in cells}
-    return {at: _drawn(base, base[at], world.setting, rng) for at in cells}
+    return {at: _drawn(base, base.label, world.setting, rng) for at in cells}  # what is assumed of it, of each entry
 
 
 def _cells(base: sp.IndexedBase, world: World) -> Iterator[tuple[int, ...]]:
