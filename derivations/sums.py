@@ -110,6 +110,60 @@ def blocks(length: str) -> Rewrite:
     return named(rewrite, f"blocks {length}")
 
 
+def digits(length: str) -> Rewrite:
+    """δ_{a·d + r, b·d + s} = δ_ab δ_rs and [0 ≤ a·d + r] = [0 ≤ a], where r and s are below d; `length` names d."""
+
+    def rewrite(e: Any, context: Context) -> Any:
+        d = context.setting.names[length]
+
+        def split(x: Any, sizes: dict[Any, Any]) -> tuple[Any, Any] | None:
+            x = sp.expand(x)
+            block, rest = x.coeff(d, 1), x.coeff(d, 0)
+            whole = sp.expand(block * d + rest - x) == 0 and d not in block.free_symbols and block.is_integer
+            return (block, rest) if whole and (rest == 0 or sizes.get(rest) == d) else None
+
+        def visit(node: Any, sizes: dict[Any, Any]) -> Any:
+            if isinstance(node, RANGED):
+                body, (index, low, high) = peel(node)
+                return node.func(visit(body, {**sizes, index: high + 1 if low == 0 else None}), (index, low, high))
+            if isinstance(node, sp.Indexed):
+                return node.base[tuple(visit(k, sizes) for k in node.indices)]
+            if isinstance(node, Bracket) and (found := split(node.args[0], sizes)):
+                return bracket(found[0])
+            if isinstance(node, sp.KroneckerDelta):
+                first, second = (split(x, sizes) for x in node.args)
+                return sp.Mul(*map(sp.KroneckerDelta, first, second)) if first and second else node
+            return rebuild(node, lambda a: visit(a, sizes))
+
+        return visit(fresh(e), dict(context.setting.ranges))
+
+    return named(rewrite, f"digits {length}")
+
+
+def skip(e: Any, context: Context) -> Any:
+    """Σ_{a < h−1} f(a + [p ≤ a]) = Σ_{a < h} f(a) − f(p), where p is one of the h places: all of them but p."""
+
+    def visit(node: Any, sizes: dict[Any, Any]) -> Any:
+        if not isinstance(node, sp.Sum):
+            return rebuild(node, lambda a: visit(a, sizes))
+        body, (index, low, high) = peel(node)
+        body = visit(body, {**sizes, index: high + 1 if low == 0 else None})
+        for step in sorted(body.atoms(Bracket), key=str):
+            place = sp.expand(index - step.args[0])
+            if low == 0 and isinstance(place, sp.Symbol) and sizes.get(place) == high + 2:
+                past, new = sp.Dummy("past"), sp.Dummy(index.name, integer=True, nonnegative=True)
+                moved = _with_expanded_indices(body.xreplace({step: past}).xreplace({index: new - past}))
+                if not moved.has(past) and not moved.has(index):
+                    return sp.Sum(moved, (new, low, high + 1)) - moved.xreplace({new: place})
+        return sp.Sum(body, (index, low, high))
+
+    return visit(fresh(e), dict(context.setting.ranges))
+
+
+def _with_expanded_indices(e: Any) -> Any:
+    return e.replace(lambda t: isinstance(t, sp.Indexed), lambda t: t.base[tuple(map(sp.expand, t.indices))])
+
+
 def prefix(e: Any, context: Context) -> Any:
     """Σ_j [j ≤ i] f(j) = Σ_{j=0}^{i} f(j), over all places j, where i is one of them; [j < i] likewise up to i − 1."""
 

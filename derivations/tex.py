@@ -4,7 +4,8 @@ The equation that a page displays is the equation that is checked: there is no s
 The reader knows a small subset, and refuses whatever a person could read in two ways.
 
     names        `d_k`, `\mu_q`, `z_i`, `J_{ij}`, `\bar z`: looked up among the names of the page's *Setting*;
-                 a subscript is part of the name if that name was declared (d_k), and otherwise an index (z_i)
+                 a subscript is part of the name if that name was declared (d_k), and otherwise an index (z_i);
+                 `W_{Q,bc}` is the entry bc of W_Q
     products     side by side, `\cdot`, `\,`; `a/b` divides by one factor, and nothing may follow it
     sums         `\sum_i` over the declared range of i, `\sum_{i=1}^{n}` as written, and `\prod` in the same way;
                  a sum takes the rest of its product
@@ -285,6 +286,11 @@ class _Reader:
         whole = f"{spelled}_{''.join(t.lstrip(chr(92)) for t in below)}"
         base = self.names.get(spelled)
         indexable = isinstance(base, sp.IndexedBase) or spelled == "delta"
+        labelled = f"{spelled}_{below[0].lstrip(chr(92))}"
+        if below[1:2] == [","] and isinstance(self.names.get(labelled), sp.IndexedBase):
+            if indexable:
+                raise TexError(f"{labelled} is declared, and so is the array {spelled}: {whole} reads in two ways")
+            spelled, base, below, indexable = labelled, self.names[labelled], below[2:], True
         if whole in self.names:
             if indexable:
                 raise TexError(f"{whole} is declared, and so is the vector {spelled}: it reads in two ways")

@@ -34,6 +34,7 @@ i, j = SETTING.indices("i j", n)
 (h,) = SETTING.indices("h", d)
 m = SETTING.place("m", n)
 x, y, q = SETTING.vector("x", n, real=True), SETTING.vector("y", n, real=True), SETTING.vector("q", n, real=True)
+V_Q, W_V = SETTING.matrix("V_Q", n, n, real=True), SETTING.matrix("W_V", n, n, real=True)
 p, W = SETTING.vector("p", n, positive=True), SETTING.matrix("W", n, n, real=True)
 pi, phi = SETTING.selection("pi", n), SETTING.function("phi")
 a, b, c = (SETTING.symbol(name, real=True) for name in "abc")
@@ -64,6 +65,7 @@ READINGS = [
     (r"W_{ij}", W[i, j]),
     (r"W_{i,j}", W[i, j]),
     (r"x_{i+1}", x[i + 1]),
+    (r"V_{Q,ij} + V_{Q,i+1,j}", V_Q[i, j] + V_Q[i + 1, j]),
     (r"\delta_{ij}", delta(i, j)),
     (r"\pi(i)", pi[i]),
     (r"x_{\pi(i)}", x[pi[i]]),
@@ -106,6 +108,8 @@ def test_reads(line: str, expected: Any):
         (r"\operatorname{f} = 0", "outside the subset"),
         (r"x_\pi = 0", r"the line ends where \( was expected"),
         (r"x_{ij} = 0", "x has 1 index, found x_ij"),
+        (r"W_{V,ij} = 0", "W_V is declared, and so is the array W"),
+        (r"V_{Q,i} = 0", "V_Q has 2 indices"),
         (r"W_i = 0", "W has 2 indices, found W_i"),
         (r"\delta_i = 0", "delta has 2 indices, found delta_i"),
         (r"\phi a = 0", r"expected \("),

@@ -32,12 +32,14 @@ n, T, h, d = (SETTING.size(name) for name in ("n", "T", "h", "d_k"))
 i, j, k = SETTING.indices("i j k", n)
 (t,) = SETTING.indices("t", T)
 (s,) = SETTING.indices("s", T)
-a_, r = SETTING.indices("a", h)[0], SETTING.indices("r", d)[0]
+a_, b_ = SETTING.indices("a l", h)
+r, o = SETTING.indices("r o", d)
 (c,) = SETTING.indices("c", h * d)
 x, y = SETTING.vector("x", n, real=True), SETTING.vector("y", n, real=True)
 g, u = SETTING.vector("g", n, real=True), SETTING.vector("u", n, real=True)
 w, e_ = SETTING.vector("w", h * d, real=True), SETTING.vector("b", T, real=True)
 S = SETTING.vector("S", T + 1, real=True)
+v_, delta = SETTING.vector("v", h, real=True), sp.KroneckerDelta
 B, F = SETTING.matrix("B", n, n, real=True), SETTING.vector("F", T + 1, positive=True)
 p, q, z = (SETTING.symbol(name, real=True) for name in "pqz")
 lam, eta = SETTING.symbol("lambda", positive=True), SETTING.symbol("eta", sign=True)
@@ -74,6 +76,10 @@ MOVES: list[tuple[Any, Any, Model]] = [
     (sums.last, sp.Sum(x[i], (i, 0, -1)) + sp.Product(x[i], (i, 0, -1)), Model()),
     (sums.multiplicative, sp.Product(p * sp.exp(x[i]) * y[i], (i, 0, n - 1)), Model()),
     (sums.blocks("d_k"), over(c, w[c] ** 2), Model()),
+    (sums.digits("d_k"), over(r, w[a_ * d + r] * delta(a_ * d + r, b_ * d + o) + delta(a_ * d, b_ * d + r)), Model()),
+    (sums.digits("d_k"), w[o + b_ * d * Bracket(b_ * d + o - a_ * d)] + Bracket(r - b_ * d - d), Model()),
+    (sums.skip, up_to(v_[a_ + Bracket(a_ - b_)] ** 2, a_, h - 2) - over(a_, v_[a_]), Model()),
+    (sums.skip, up_to(over(r, w[(a_ + Bracket(a_ - b_)) * d + r] * w[b_ * d + r]), a_, h - 2), Model()),
     (sums.prefix, over(j, Bracket(i - j) * x[j] + Bracket(i - j - 1) * y[j]), Model()),
     (sums.prefix, over(i, over(j, Bracket(i - j) * B[i, j])), Model()),
     (sums.order, Bracket(i - j) ** 2 * x[i] + Bracket(i - k) * Bracket(k - j) * Bracket(i - j), Model()),
@@ -155,6 +161,14 @@ def test_move_refuses(move: Any, e: Any, model: Model, message: str):
         (sums.last, sp.Sum(x[i], (i, 1, n - 1))),
         (sums.blocks("d_k"), over(i, x[i])),
         (sums.blocks("d_k"), over(r, r * p)),
+        (sums.digits("d_k"), delta(a_ * d + i, b_ * d + r) + delta(a_ * d + r, b_ * d + r + 1)),
+        (sums.digits("d_k"), Bracket(a_ * d - r) + Bracket(a_ * d + r + o) + Bracket(p * d + r)),
+        (sums.digits("d_k"), sp.Sum(Bracket(a_ * d - b_ * d + o), (o, 1, d))),
+        (sums.skip, over(a_, v_[a_ + Bracket(a_ - b_)])),
+        (sums.skip, up_to(v_[a_ + Bracket(a_ - b_)], a_, h - 3)),
+        (sums.skip, up_to(a_ * v_[a_ + Bracket(a_ - b_)], a_, h - 2)),
+        (sums.skip, up_to(v_[a_ + Bracket(a_ - i)], a_, h - 2)),
+        (sums.skip, up_to(v_[a_ + Bracket(a_ - b_ - 1)], a_, h - 2)),
         (sums.prefix, over(j, Bracket(t - j) * x[j])),
         (sums.prefix, over(j, Bracket(j - i) * x[j])),
         (sums.order, Bracket(i - j) * Bracket(i - k)),
