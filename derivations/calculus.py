@@ -27,6 +27,21 @@ def trigonometry(e: Any, context: Context) -> Any:
     )
 
 
+def half_angle(e: Any, context: Context) -> Any:
+    """sin² a = (1 − cos 2a)/2, and cos² a = (1 + cos 2a)/2."""
+
+    def halved(t: Any) -> Any:
+        wave, power = t.as_base_exp()
+        double = sp.cos(2 * wave.args[0])
+        square = (1 - double) / 2 if isinstance(wave, sp.sin) else (1 + double) / 2
+        return square ** (power // 2) * wave ** (power % 2)
+
+    return e.replace(
+        lambda t: isinstance(t, sp.Pow) and isinstance(t.base, sp.sin | sp.cos) and t.exp.is_Integer and t.exp > 1,
+        halved,
+    )
+
+
 def antiderivative(number: int) -> Rewrite:
     """∫_a^b f dx = F(b) − F(a), where the step `number` says ∂F/∂x = f; at an infinite end F has a limit."""
 

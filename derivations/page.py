@@ -41,8 +41,8 @@ MOVES: dict[str, Any] = {
         *(rewrites.expand, rewrites.hypothesis, rewrites.independence, rewrites.linear, rewrites.reindex),
         *(rewrites.suppose, rewrites.unfold, rewrites.using, rewrites.variance, signs.sight),
         *(sums.blocks, sums.complement, sums.exchange, sums.last, sums.multiplicative, sums.order, sums.prefix),
-        *(sums.digits, sums.skip, sums.successor, chance.gaussian, chance.tower),
-        *(calculus.antiderivative, calculus.fractions, calculus.limit, calculus.trigonometry),
+        *(sums.digits, sums.skip, sums.split, sums.successor, chance.gaussian, chance.tower),
+        *(calculus.antiderivative, calculus.fractions, calculus.half_angle, calculus.limit, calculus.trigonometry),
     )
 }
 LAWS = (two_moments, four_moments, standard_normal, gaussian_law, bernoulli, fair_sign)
@@ -171,6 +171,8 @@ class Derivation:
             "Model": Model,
             "delta": sp.KroneckerDelta,
             "sqrt": sp.sqrt,
+            "sin": sp.sin,
+            "cos": sp.cos,
         }
 
     def _run(self, displayed: Block | None, code: Block) -> None:

@@ -164,6 +164,28 @@ def _with_expanded_indices(e: Any) -> Any:
     return e.replace(lambda t: isinstance(t, sp.Indexed), lambda t: t.base[tuple(map(sp.expand, t.indices))])
 
 
+def split(length: str) -> Rewrite:
+    """Σ_{c < d + e} f(c) = Σ_{c < d} f(c) + Σ_{c < e} f(d + c), where `length` names d."""
+
+    def rewrite(e: Any, context: Context) -> Any:
+        d = context.setting.names[length]
+
+        def visit(node: Any) -> Any:
+            node = rebuild(node, visit)
+            if not isinstance(node, sp.Sum):
+                return node
+            body, (index, low, high) = peel(node)
+            others = sp.expand(high + 1 - d)
+            if low != 0 or not (d.is_nonnegative and others.is_positive):
+                return node
+            first: Any = sp.Sum(body, (index, 0, d - 1))
+            return first + sp.Sum(body.xreplace({index: d + index}), (index, 0, others - 1))
+
+        return visit(fresh(e))
+
+    return named(rewrite, f"split {length}")
+
+
 def prefix(e: Any, context: Context) -> Any:
     """Σ_j [j ≤ i] f(j) = Σ_{j=0}^{i} f(j), over all places j, where i is one of them; [j < i] likewise up to i − 1."""
 

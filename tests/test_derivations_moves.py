@@ -39,6 +39,8 @@ x, y = SETTING.vector("x", n, real=True), SETTING.vector("y", n, real=True)
 g, u = SETTING.vector("g", n, real=True), SETTING.vector("u", n, real=True)
 w, e_ = SETTING.vector("w", h * d, real=True), SETTING.vector("b", T, real=True)
 S = SETTING.vector("S", T + 1, real=True)
+m, m_ = SETTING.indices("m m_tilde", n + T)
+V = SETTING.vector("V", n + T, real=True)
 v_, delta = SETTING.vector("v", h, real=True), sp.KroneckerDelta
 B, F = SETTING.matrix("B", n, n, real=True), SETTING.vector("F", T + 1, positive=True)
 p, q, z = (SETTING.symbol(name, real=True) for name in "pqz")
@@ -80,6 +82,8 @@ MOVES: list[tuple[Any, Any, Model]] = [
     (sums.digits("d_k"), w[o + b_ * d * Bracket(b_ * d + o - a_ * d)] + Bracket(r - b_ * d - d), Model()),
     (sums.skip, up_to(v_[a_ + Bracket(a_ - b_)] ** 2, a_, h - 2) - over(a_, v_[a_]), Model()),
     (sums.skip, up_to(over(r, w[(a_ + Bracket(a_ - b_)) * d + r] * w[b_ * d + r]), a_, h - 2), Model()),
+    (sums.split("n"), over(m, over(m_, V[m] * V[m_])) + over(m, V[m] * q), Model()),
+    (sums.split("n"), sp.Sum(p, (m, 0, 2 * n - 1)), Model()),
     (sums.prefix, over(j, Bracket(i - j) * x[j] + Bracket(i - j - 1) * y[j]), Model()),
     (sums.prefix, over(i, over(j, Bracket(i - j) * B[i, j])), Model()),
     (sums.order, Bracket(i - j) ** 2 * x[i] + Bracket(i - k) * Bracket(k - j) * Bracket(i - j), Model()),
@@ -93,6 +97,7 @@ MOVES: list[tuple[Any, Any, Model]] = [
     (chance.gaussian, E(sp.exp(p * over(i, g[i] * u[i])), g), replace(GAUSSIAN, domain=[(p, -0.2, 0.2)])),
     (calculus.fractions, p / (1 + q**2) + q / lam, Model()),
     (calculus.trigonometry, sp.sin(p + q) * sp.sin(p) + sp.cos(p - q) ** 2 + sp.sin(p) ** 3, Model()),
+    (calculus.half_angle, sp.sin(p + q) ** 2 + sp.cos(p / 2) ** 5 + over(i, sp.sin(x[i] / 2) ** 3), Model()),
     (calculus.antiderivative(1), sp.Integral(z * sp.exp(-(z**2) / 2), (z, 0, sp.oo)), Model()),
     (calculus.antiderivative(1), sp.Integral(p * sp.exp(-(p**2) / 2), (p, -sp.oo, q)), Model()),
     (calculus.limit, Lim((1 + z) / (2 * z) + sp.exp(-lam * z), z, sp.oo), Model()),
@@ -118,6 +123,9 @@ def test_what_some_moves_make():
     triangle = over(i, over(j, Bracket(i - j) * B[i, j]))
     assert canonical(sums.prefix(triangle, context)) == canonical(over(i, up_to(B[i, j], j, i)))
     assert sums.order(Bracket(i - k) * Bracket(k - j) * (1 - Bracket(i - j)), context) == 0
+    parts = over(i, V[i]) + up_to(V[n + s], s, T - 1)
+    assert canonical(sums.split("n")(over(m, V[m]), context)) == canonical(parts)
+    assert calculus.half_angle(2 * sp.sin(p / 2) ** 2 + sp.cos(p) - 1, context) == 0
     assert calculus.antiderivative(1)(sp.Integral(z * sp.exp(-(z**2) / 2), (z, 0, sp.oo)), context) == 1
 
 
@@ -159,6 +167,10 @@ def test_move_refuses(move: Any, e: Any, model: Model, message: str):
         (sums.exchange, over(i, up_to(B[i, j], j, i))),
         (sums.last, over(i, x[i])),
         (sums.last, sp.Sum(x[i], (i, 1, n - 1))),
+        (sums.split("n"), over(i, x[i])),
+        (sums.split("n"), over(t, e_[t])),
+        (sums.split("n"), sp.Sum(V[m], (m, 1, n + T - 1))),
+        (calculus.half_angle, sp.sin(p) + sp.cos(p) + 1 / sp.sin(p) ** 2),
         (sums.blocks("d_k"), over(i, x[i])),
         (sums.blocks("d_k"), over(r, r * p)),
         (sums.digits("d_k"), delta(a_ * d + i, b_ * d + r) + delta(a_ * d + r, b_ * d + r + 1)),
