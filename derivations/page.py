@@ -41,7 +41,7 @@ MOVES: dict[str, Any] = {
         *(rewrites.expand, rewrites.hypothesis, rewrites.independence, rewrites.linear, rewrites.reindex),
         *(rewrites.suppose, rewrites.unfold, rewrites.using, rewrites.variance, signs.sight),
         *(sums.blocks, sums.complement, sums.exchange, sums.last, sums.multiplicative, sums.order, sums.prefix),
-        *(sums.digits, sums.skip, sums.split, sums.successor, chance.gaussian, chance.tower),
+        *(sums.bounds, sums.digits, sums.skip, sums.split, sums.successor, chance.gaussian, chance.tower),
         *(calculus.antiderivative, calculus.fractions, calculus.half_angle, calculus.limit, calculus.trigonometry),
     )
 }

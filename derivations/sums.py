@@ -9,7 +9,7 @@ from typing import Any
 import sympy as sp
 
 from .notation import Bracket
-from .rewrites import CannotRewrite, Context, Rewrite, named
+from .rewrites import CannotRewrite, Context, Ranges, Rewrite, named
 from .trees import RANGED, canonical, fresh, peel, rebuild, terms
 
 
@@ -283,3 +283,33 @@ def complement(e: Any, context: Context) -> Any:
             brackets = {t: 1 - bracket(x) for t in e.atoms(Bracket) if sp.expand(t.args[0]) == opposite}
             e = e.xreplace(brackets)
     return e
+
+
+def bounds(e: Any, context: Context) -> Any:
+    """δ_{im} = 0 where i < m, and so on: δ and [j ≤ i], where the ranges of the indices in them decide."""
+
+    def end(x: Any, ranges: Ranges, *, highest: bool) -> Any:
+        for index, (low, high) in reversed(ranges.items()):  # inner ranges first: they may depend on outer indices
+            slope = x.coeff(index)
+            if sp.expand(x - slope * index).has(index) or not slope.is_number:
+                return sp.nan
+            x = sp.expand(x.xreplace({index: high if (slope > 0) == highest else low}))
+        return x
+
+    def decided(node: Any, ranges: Ranges) -> Any:
+        x = sp.expand(node.args[0] - node.args[1] if isinstance(node, sp.KroneckerDelta) else node.args[0])
+        lowest, highest = (end(x, ranges, highest=highest) for highest in (False, True))
+        if isinstance(node, sp.KroneckerDelta):
+            return sp.S.Zero if lowest.is_positive or highest.is_negative else node
+        return sp.S.One if lowest.is_nonnegative else sp.S.Zero if highest.is_negative else node
+
+    def visit(node: Any, ranges: Ranges) -> Any:
+        if isinstance(node, sp.KroneckerDelta | Bracket):
+            return decided(node, ranges)
+        if isinstance(node, RANGED):
+            body, (index, low, high) = peel(node)
+            outer = {k: limits for k, limits in ranges.items() if k != index}
+            return node.func(visit(body, {**outer, index: (low, high)}), (index, low, high))
+        return rebuild(node, lambda a: visit(a, ranges))
+
+    return visit(e, {index: (sp.S.Zero, size - 1) for index, size in context.setting.ranges.items()})

@@ -53,7 +53,7 @@ SETTING.recur((S[0], sp.S.Zero), (S[t + 1], S[t] + e_[t]))
 SETTING.recur((F[0], sp.S.One), (F[t + 1], F[t] * (1 + e_[t] ** 2)))
 GAUSSIAN = Model(independent={g: gaussian_law(), u: gaussian_law()})
 SMALL = Model(domain=[(tau, -1, 1), (q, -0.4, 0.4), (p, -0.4, 0.4)])
-over = SETTING.sum_over
+over, delta = SETTING.sum_over, sp.KroneckerDelta
 
 
 def up_to(body: Any, index: Any, end: Any, kind: Any = sp.Sum) -> Any:
@@ -89,6 +89,8 @@ MOVES: list[tuple[Any, Any, Model]] = [
     (sums.order, Bracket(i - j) ** 2 * x[i] + Bracket(i - k) * Bracket(k - j) * Bracket(i - j), Model()),
     (sums.order, Bracket(i - j) * Bracket(j - i - 1) + Bracket(i - j) * Bracket(i - j + 1), Model()),
     (sums.successor, Bracket(i + 2 - j) + Bracket(i - j - 1) + Bracket(i - j - 2), Model()),
+    (sums.bounds, over(i, x[i] * (delta(i, n) + Bracket(n - i) + Bracket(i - n))) + delta(j, -1), Model()),
+    (sums.bounds, over(t, up_to(e_[s] * (delta(s, t + 1) + Bracket(t - s)), s, t)) + Bracket(i + j), Model()),
     (sums.complement, Bracket(i - j) * x[i] + Bracket(j - i - 1) * x[i], Model()),
     (chance.tower("g"), E(over(i, g[i] * u[i]) ** 2), GAUSSIAN),
     (chance.gaussian, E(sp.exp(over(i, p * x[i] * g[i]))), replace(GAUSSIAN, domain=SMALL.domain)),
@@ -127,6 +129,23 @@ def test_what_some_moves_make():
     assert canonical(sums.split("n")(over(m, V[m]), context)) == canonical(parts)
     assert calculus.half_angle(2 * sp.sin(p / 2) ** 2 + sp.cos(p) - 1, context) == 0
     assert calculus.antiderivative(1)(sp.Integral(z * sp.exp(-(z**2) / 2), (z, 0, sp.oo)), context) == 1
+    outside = over(i, x[i] * (delta(i, n) + Bracket(i - n))) + delta(j, -1) + up_to(delta(s, t + 1) * e_[s], s, t)
+    assert sums.bounds(outside, context).replace(sp.Sum, lambda body, *limits: body) == 0
+
+
+@pytest.mark.parametrize(
+    "e",
+    [
+        over(i, x[i] * (delta(i, n - 1) + Bracket(i - 1))),
+        over(i, x[i] * delta(i, j)),
+        over(t, e_[t] * (delta(t, n) + Bracket(n - t))),
+        up_to(e_[s] * (delta(s, t) + Bracket(s - t)), s, t),
+        delta(i, 2 * j - 1) + Bracket(i - j) + Bracket(i * j - 1),
+    ],
+    ids=str,
+)
+def test_bounds_leaves_alone_what_the_ranges_do_not_decide(e: Any):
+    assert canonical(sums.bounds(e, Context(SETTING, Model()))) == canonical(e)
 
 
 @pytest.mark.parametrize(
