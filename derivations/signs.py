@@ -93,6 +93,8 @@ def covered(e: sp.Add) -> list[Any] | None:
     Each term c·t with c < 0 is replaced by c·bound, where t ≤ bound; and each c·t with c > 0 and t of unclear sign by
     −c·bound, where −t ≤ bound. What is left must be nonnegative term by term.
     """
+    if any(product.function.is_zero for product in e.atoms(sp.Product)):  # SymPy takes it for 0 though it may be empty
+        return None
     table: dict[Any, Any] = dict(sp.expand(split_absolute(e)).as_coefficients_dict())
     for term in sorted(table, key=lambda t: bool(table[t] > 0)):
         coefficient = table[term]

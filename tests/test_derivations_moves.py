@@ -307,6 +307,7 @@ SIGNS = [
     (E(p), False),
     (sp.Product(x[i] ** 2, (i, 0, n - 1)), True),
     (sp.Product(x[i], (i, 0, n - 1)), False),
+    (1 - lam * sp.Product(0, (s, 0, t - 1)), False),  # the product may be empty, and 1
 ]
 
 
