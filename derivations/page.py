@@ -28,7 +28,7 @@ from .setting import (
     standard_normal,
     two_moments,
 )
-from .step import Assumption, Check, Counterexample, Induction, Reason, Step, StepFails
+from .step import Assumption, Check, Counterexample, Induction, Reason, Source, Step, StepFails, both, increasing
 from .tex import TexError, read
 from .trees import index_symbols
 
@@ -51,7 +51,7 @@ DECLARATIONS += ("copies", "sum_over")
 CHECKS = ("definition", "recursion", "assumption", "step", "induction", "lemma", "counterexample")
 
 
-Because = int | str | tuple[int | str, str] | tuple[int | str, str, str]
+Because = Source | tuple[Source, str] | tuple[Source, str, str]
 
 
 class UnknownDerivation(LookupError):
@@ -168,6 +168,8 @@ class Derivation:
             **{name: getattr(self.setting, name) for name in DECLARATIONS},
             **{name: getattr(self, name) for name in CHECKS},
             "result": self.export,
+            "increasing": increasing,
+            "both": both,
             "Model": Model,
             "delta": sp.KroneckerDelta,
             "sqrt": sp.sqrt,
@@ -237,7 +239,8 @@ class Derivation:
             wrong: wrong right sides, in TeX.
             because: for an inequality, earlier steps (by number) and assumptions (by name) whose nonnegative
                 differences add up to right − left; `(5, r"\lambda")` is step 5 times a factor, and
-                `(5, "p_j", "j")` its sum over j with these factors.
+                `(5, "p_j", "j")` its sum over j with these factors; `increasing(5)` is e^a ≤ e^b where step 5 is a ≤ b,
+                and `both(5, 6)` is |a| ≤ b where the one step is a ≤ b and the other −a ≤ b.
             under: the circumstances, if not those of *Setting*.
             for_all: names that must occur, if not those of the front matter.
         """

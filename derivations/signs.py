@@ -113,8 +113,10 @@ def covered(e: sp.Add) -> list[Any] | None:
 def upper_bound(t: Any, beside: Mapping[Any, Any]) -> Any:
     """What t is at most: |a + b| ≤ |a| + |b|, a ≤ max(a, b), δ and cos ≤ 1, d^p ≤ d^q for p < q and d ≥ 1, or |t|.
 
-    And e^{a + b} ≤ 1 where a + b ≤ 0.
+    And e^{a + b} ≤ 1 where a + b ≤ 0, and min(a, b) ≤ a, where all of a stands beside.
     """
+    if isinstance(t, sp.Min) and real(t):
+        return next((a for a in t.args if all(part in beside for part in sp.expand(a).as_coefficients_dict())), None)
     sign, body = (sp.S.NegativeOne, -t) if t.could_extract_minus_sign() else (sp.S.One, t)
     known = [f for f in sp.Mul.make_args(body) if nonnegative(f)]
     if len(loose := [f for f in sp.Mul.make_args(body) if f not in known]) == 0 and sign == 1:

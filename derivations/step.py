@@ -18,7 +18,7 @@ from .instances import World, holds, worlds
 from .notation import Relation
 from .rewrites import CannotRewrite, Context, Rewrite
 from .setting import Model, Setting
-from .signs import nonnegative, sight
+from .signs import nonnegative, real, sight
 from .trees import canonical
 
 
@@ -86,16 +86,42 @@ class Assumption(Check):
 
 
 @dataclass(frozen=True)
+class increasing:  # noqa: N801 (pages write it like a move)
+    """e^a ≤ e^b, where the step or assumption `source` says a ≤ b."""
+
+    source: int | str
+
+    def __str__(self) -> str:
+        """In a few words."""
+        return f"the exponential of {Reason(self.source)}"
+
+
+@dataclass(frozen=True)
+class both:  # noqa: N801
+    """What two steps say at once: |a| ≤ b, where the one says a ≤ b and the other −a ≤ b."""
+
+    above: int | str
+    below: int | str
+
+    def __str__(self) -> str:
+        """In a few words."""
+        return f"{Reason(self.above)} and {Reason(self.below)} at once"
+
+
+Source = int | str | increasing | both
+
+
+@dataclass(frozen=True)
 class Reason:
     """Why something is nonnegative: an earlier step or an assumption, times a factor, added up over an index or not."""
 
-    source: int | str
+    source: Source
     factor: Any = sp.S.One
     over: tuple[Any, Any, Any] | None = None
 
     def __str__(self) -> str:
         """In a few words."""
-        name = f"step {self.source}" if isinstance(self.source, int) else self.source
+        name = f"step {self.source}" if isinstance(self.source, int) else str(self.source)
         factor = f" times {self.factor}" if self.factor != 1 else ""
         return name + factor + (f", for every {self.over[0]}" if self.over else "")
 
@@ -204,8 +230,22 @@ class Step(Check):
         """The sum of what the reasons contribute."""
         return sp.Add(*(reason.contribution(self.difference(reason.source)) for reason in self.because))
 
-    def difference(self, source: int | str) -> Any:
+    def difference(self, source: Source) -> Any:
         """What an earlier step, an assumption or the hypothesis of an induction says to be nonnegative."""
+        if isinstance(source, both):  # the smaller of two nonnegative numbers
+            first, second = (self.difference(one) for one in (source.above, source.below))
+            return (first + second) / 2 - sp.Abs(sp.expand(first - second)) / 2
+        known = self.known(source.source if isinstance(source, increasing) else source)
+        if isinstance(source, increasing):
+            if known.sign != "≤" or not (real(known.left) and real(known.right)):
+                raise StepFails(f"{Reason(source.source)} does not say which of two real numbers is larger")
+            return sp.exp(known.right) - sp.exp(known.left)
+        if known.sign == "=" and not nonnegative(known.right):
+            raise StepFails(f"the right side of {Reason(source)} is not nonnegative at sight: {known.right}")
+        return known.left if known.sign == "=" else known.right - known.left
+
+    def known(self, source: int | str) -> Relation:
+        """What an earlier step, an assumption or the hypothesis says; `StepFails` if it is not known here."""
         if isinstance(source, int):
             known = self.context.earlier.get(source)
         elif source == "hypothesis":
@@ -214,9 +254,7 @@ class Step(Check):
             known = self._assumed(source)
         if known is None:
             raise StepFails(f"{Reason(source)} is not proved earlier under the same assumptions")
-        if known.sign == "=" and not nonnegative(known.right):
-            raise StepFails(f"the right side of {Reason(source)} is not nonnegative at sight: {known.right}")
-        return known.left if known.sign == "=" else known.right - known.left
+        return known
 
     def _assumed(self, name: str) -> Relation | None:
         stated = self.assumptions.get(name)

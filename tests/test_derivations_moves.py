@@ -23,7 +23,7 @@ from veriformer.derivations.setting import (
     four_moments,
     gaussian_law,
 )
-from veriformer.derivations.step import Assumption, Induction, Reason, Step, StepFails
+from veriformer.derivations.step import Assumption, Induction, Reason, Step, StepFails, both, increasing
 from veriformer.derivations.tex import TexError, read
 from veriformer.derivations.trees import canonical, fresh
 
@@ -290,6 +290,10 @@ SIGNS = [
     (1 - sp.exp(p - q), False),
     (positive - positive * sp.exp((sp.KroneckerDelta(i, j) - 1) * p**2), True),
     (positive - positive * sp.exp((1 - sp.KroneckerDelta(i, j)) * p**2), False),
+    (p - sp.Min(p, q), True),
+    (q + z - sp.Min(p, q + z), True),
+    (q - sp.Min(p, q + z), False),
+    (p - 2 * sp.Min(p, q), False),
     (1 - COS(p), True),
     (1 + sp.sin(p), True),
     (1 - 2 * COS(p), False),
@@ -347,6 +351,33 @@ def test_an_assumption_times_a_factor_proves_an_inequality():
         a_step(line, rewrites.linear, **{**given, "model": Model()}).check()
     with pytest.raises(StepFails, match="not nonnegative at sight"):
         a_step(line, rewrites.linear, **{**given, "because": (replace(reason, factor=x[i]),)}).check()
+
+
+AT_MOST = {1: a_step(r"p \le q"), 2: a_step(r"-p \le q"), 3: a_step("p = q")}
+
+
+@pytest.mark.parametrize(
+    ("line", "source", "holds_too"),
+    [
+        (r"e^p \le e^q", increasing(1), True),
+        (r"e^q \le e^p", increasing(1), False),
+        (r"e^{2 p} \le e^q", increasing(1), False),
+        (r"\lvert p \rvert \le q", both(1, 2), True),
+        (r"\lvert p \rvert \le q", both(1, 1), False),
+        (r"q \le \lvert p \rvert", both(1, 2), False),
+    ],
+)
+def test_what_steps_say_of_exponentials_and_absolute_values(line: str, source: Any, holds_too: bool):
+    step = a_step(line, rewrites.expand, because=(Reason(source),), earlier=AT_MOST)
+    assert step.proves(step.relation) is holds_too
+
+
+@pytest.mark.parametrize(
+    ("source", "message"), [(increasing(3), "which of two real numbers"), (both(1, 4), "step 4 is not proved earlier")]
+)
+def test_a_reason_that_says_no_such_thing_is_refused(source: Any, message: str):
+    with pytest.raises(StepFails, match=message):
+        a_step(r"e^p \le e^q", rewrites.expand, because=(Reason(source),), earlier=AT_MOST).check()
 
 
 def test_a_sign_proves_no_equation():
