@@ -59,6 +59,7 @@ def test_weights_and_gradients_of_the_reference():
     p, formula = reference(s), lambdified("masked_jacobian", "M_j p_i p_j delta_ij")
     assert torch.equal(p, lambdified("hidden_weight", "M_j p_j")(~HIDDEN, p))
     found = jacobian(reference, s)
+    assert isinstance(found, Tensor)
     torch.testing.assert_close(found, formula(~HIDDEN, p[:, None], p[None, :], torch.eye(6)))
     assert torch.equal(found[:, HIDDEN], torch.zeros(6, 3, dtype=torch.float64))
 
