@@ -112,16 +112,23 @@ def test_bound_of_the_lead(generator: torch.Generator):
     assert min(leads) >= 1 - (1 + 2 * lam) * mu > 0
 
 
-def read_back(x: Tensor, p: Tensor) -> float:
-    """The share of sums of a word and a position of which the word is read by the largest inner product."""
-    numbers = torch.arange(len(x))
-    return float(((x + p[numbers % len(p)]) @ x.T).argmax(dim=1).eq(numbers).double().mean())
+def read_back(x: Tensor, p: Tensor) -> tuple[float, float]:
+    """The shares of sums, in per cent, of which the word and the position are read by the largest inner product."""
+    word = torch.arange(len(x))
+    place = word % len(p)
+    sums = x + p[place]
+
+    def share(table: Tensor, right: Tensor) -> float:
+        return float(100 * (sums @ table.T).argmax(dim=1).eq(right).double().mean())
+
+    return share(x, word), share(p, place)
 
 
-def test_words_are_read_with_the_factor_and_lost_without(words: Tensor):
-    p = positions(100, WIDE)
-    assert read_back(math.sqrt(WIDE) * words, p) == 1
-    assert read_back(words, p) < 0.1
+def test_words_and_positions_that_are_read(words: Tensor):
+    rows = [re.findall(rf"^\| {name} read \| (\d+) % \| (\d+) % \|$", TEXT, re.M) for name in ("words", "positions")]
+    with_factor, without = (read_back(scale * words, positions(100, WIDE)) for scale in (math.sqrt(WIDE), 1))
+    for (row,), measured in zip(rows, zip(with_factor, without, strict=True), strict=True):
+        assert [float(share) for share in row] == pytest.approx(measured, abs=1)
 
 
 def test_lead_of_a_position(words: Tensor):
