@@ -96,11 +96,20 @@ def _instantiate(e: Any, thing: Any, letters: tuple[sp.Symbol, ...], body: sp.Ex
     if isinstance(thing, sp.Symbol):
         return e.replace(lambda t: t == thing, lambda t: fresh(body))
     if isinstance(thing, UndefinedFunction):
-        return e.replace(thing, lambda *arguments: opened(thing(*arguments), arguments))
+        return e.replace(thing, lambda *arguments: opened(thing(*arguments), _of_their_kind(arguments, letters)))
     return e.replace(
         lambda t: isinstance(t, sp.Indexed) and t.base == thing,
         lambda t: opened(t, t.indices),
     )
+
+
+def _of_their_kind(arguments: tuple[Any, ...], letters: tuple[sp.Symbol, ...]) -> tuple[Any, ...]:
+    """The arguments of a function, if each is what its definition takes its letter for: positive, an integer, …"""
+    for argument, letter in zip(arguments, letters, strict=True):
+        for kind in ("positive", "nonnegative", "nonzero", "integer", "real"):
+            if getattr(letter, f"is_{kind}") and not getattr(sp.sympify(argument), f"is_{kind}"):
+                raise CannotRewrite(f"a function is defined where {letter} is {kind}, and asked for {argument}")
+    return arguments
 
 
 def using(*numbers: int) -> Rewrite:

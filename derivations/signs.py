@@ -152,6 +152,8 @@ def _bound_of_nonnegative(t: Any) -> Any:
         isinstance(t, sp.exp) and nonnegative(sp.S.NegativeOne * t.args[0])
     ):
         return sp.S.One
+    if isinstance(t, sp.Pow) and t.base.is_Number and t.base >= 1 and nonnegative(sp.S.NegativeOne * t.exp):
+        return sp.S.One
     if isinstance(t, sp.Abs) and isinstance(t.args[0], sp.Add):
         return sp.Add(*map(sp.Abs, t.args[0].args))
     if isinstance(t, sp.Abs) and isinstance(t.args[0], sp.Sum):

@@ -289,7 +289,7 @@ def bounds(e: Any, context: Context) -> Any:
     """δ_{im} = 0 where i < m, and so on: δ and [j ≤ i], where the ranges of the indices in them decide."""
 
     def end(x: Any, ranges: Ranges, *, highest: bool) -> Any:
-        for index, (low, high) in reversed(ranges.items()):  # inner ranges first: they may depend on outer indices
+        for index, (low, high) in reversed([*ranges.items()]):  # inner ranges first: they may depend on outer indices
             slope = x.coeff(index)
             if sp.expand(x - slope * index).has(index) or not slope.is_number:
                 return sp.nan
@@ -297,7 +297,8 @@ def bounds(e: Any, context: Context) -> Any:
         return x
 
     def decided(node: Any, ranges: Ranges) -> Any:
-        x = sp.expand(node.args[0] - node.args[1] if isinstance(node, sp.KroneckerDelta) else node.args[0])
+        parts: Any = node.args
+        x = sp.expand(parts[0] - parts[1] if isinstance(node, sp.KroneckerDelta) else parts[0])
         lowest, highest = (end(x, ranges, highest=highest) for highest in (False, True))
         if isinstance(node, sp.KroneckerDelta):
             return sp.S.Zero if lowest.is_positive or highest.is_negative else node

@@ -46,9 +46,10 @@ B, F = SETTING.matrix("B", n, n, real=True), SETTING.vector("F", T + 1, positive
 p, q, z = (SETTING.symbol(name, real=True) for name in "pqz")
 lam, eta = SETTING.symbol("lambda", positive=True), SETTING.symbol("eta", sign=True)
 epsilon, tau = SETTING.vector("epsilon", n, sign=True, real=True), SETTING.vector("tau", n, real=True)
-phi, psi = SETTING.function("phi"), SETTING.function("psi", arguments=2)
+phi, psi, chi = SETTING.function("phi"), SETTING.function("psi", arguments=2), SETTING.function("chi")
 SETTING.constant("pi")
 SETTING.define(phi(p), p**2 + 1)
+SETTING.define(chi(n), sp.Max(0, n) + n)  # which SymPy takes for 2n, as n is positive
 SETTING.recur((S[0], sp.S.Zero), (S[t + 1], S[t] + e_[t]))
 SETTING.recur((F[0], sp.S.One), (F[t + 1], F[t] * (1 + e_[t] ** 2)))
 GAUSSIAN = Model(independent={g: gaussian_law(), u: gaussian_law()})
@@ -62,6 +63,7 @@ def up_to(body: Any, index: Any, end: Any, kind: Any = sp.Sum) -> Any:
 
 MOVES: list[tuple[Any, Any, Model]] = [
     (rewrites.unfold("phi"), phi(x[i]) + phi(phi(q)), Model()),
+    (rewrites.unfold("chi"), chi(n) + chi(T + 1), Model()),
     (rewrites.unfold("S"), S[t + 1] ** 2 + S[0], Model()),
     (rewrites.absolute, sp.Abs(p * q * sp.exp(z)), Model()),
     (rewrites.cases, sp.Max(0, eta * lam) + sp.Abs(eta * p + q) + eta**3, Model()),
@@ -152,6 +154,8 @@ def test_bounds_leaves_alone_what_the_ranges_do_not_decide(e: Any):
     ("move", "e", "model", "message"),
     [
         (rewrites.hypothesis, p, Model(), "in an induction only"),
+        (rewrites.unfold("chi"), chi(-n), Model(), "defined where n is positive, and asked for -n"),
+        (rewrites.unfold("chi"), chi(lam), Model(), "defined where n is integer, and asked for lambda"),
         (chance.tower("x"), E(x[i]), GAUSSIAN, "x is not random here"),
         (chance.gaussian, E(sp.exp(lam * g[i] ** 2)), GAUSSIAN, "has to be seen to be positive"),
         (chance.gaussian, E(sp.exp(g[i] ** 3)), GAUSSIAN, "wants a x"),
@@ -307,6 +311,10 @@ SIGNS = [
     (1 - positive, False),
     (n**2 - n, True),
     (n - n**2, False),
+    (1 - 2 ** (-n), True),
+    (1 - sp.Rational(1, 2) ** (-n), False),
+    (1 - 2**n, False),
+    (1 - 2**p, False),
     (E(p**2), True),
     (E(p), False),
     (sp.Product(x[i] ** 2, (i, 0, n - 1)), True),
