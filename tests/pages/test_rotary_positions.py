@@ -85,7 +85,7 @@ def test_sum_by_parts_and_the_envelope():
     score = formula("score", "q r k l theta p s m")(q, r, k, ell, THETA, p, s, M)
     h = np.append((q + 1j * r) * (k - 1j * ell), 0)  # f + i g
     changes, sums = np.diff(h), arrows(s - p, THETA)
-    w = changes.real * sums.real + changes.imag * sums.imag
+    w = np.real(changes) * np.real(sums) + np.imag(changes) * np.imag(sums)
     assert formula("by_parts", "w m")(w, M) == pytest.approx(score, abs=1e-12)
     lengths = np.append(0, abs(sums))
     assert abs(score) <= formula("envelope", "M sigma m")(abs(changes).max(), lengths, M)
