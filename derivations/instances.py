@@ -46,19 +46,32 @@ class World:
     nudged: Mapping[Any, float] = field(default_factory=dict)  # a symbol, or a vector and a place, and by how much
     functions: Mapping[Any, tuple[float, ...]] = field(default_factory=dict)  # coefficients of a polynomial
     averages: dict[Any, float] = field(default_factory=dict, init=False, compare=False)  # expectations met before
-    entries: dict[Any, float] = field(default_factory=dict, init=False, compare=False)  # defined entries met before
+    entries: dict[Any, float] = field(default_factory=dict, init=False, compare=False)  # what is defined, once met
 
 
 def holds(relation: Relation, world: World) -> bool:
     """Whether the relation is true in this world, for every value of its free indices and in every outcome."""
-    for outcome, point in itertools.product(world.outcomes, points(relation, world)):
-        left, right = (value(side, world, outcome[1], point) for side in (relation.left, relation.right))
+    sides = (relation.left, relation.right)
+    outcomes = [o for _, o in world.outcomes] if any(varies(side, world) for side in sides) else [{}]
+    for outcome, point in itertools.product(outcomes, points(relation, world)):
+        left, right = (value(side, world, outcome, point) for side in sides)
         if not (math.isfinite(left) and math.isfinite(right)):
             raise ArithmeticError(f"a side of {relation} is not finite")
         slack = CLOSE * (1 + abs(left) + abs(right))
         if left > right + slack or (relation.sign == "=" and left < right - slack):
             return False
     return True
+
+
+def varies(e: Any, world: World) -> bool:
+    """Whether the value may differ between outcomes: something random stands outside of all expectations."""
+    made, seen, ahead = {**world.setting.definitions, **world.model.made}, set(), [e]
+    while ahead:
+        bare = ahead.pop().replace(lambda t: isinstance(t, E | Var) and len(t.args) == 1, lambda t: sp.S.One)
+        new = (bare.atoms(sp.Symbol, sp.IndexedBase) | {t.func for t in bare.atoms(AppliedUndef)}) - seen
+        ahead += [made[name][1] for name in new & {*made}]
+        seen |= new
+    return bool(seen & {*world.model.independent})
 
 
 def points(relation: Relation, world: World) -> Iterator[dict[sp.Symbol, int]]:
@@ -134,7 +147,7 @@ def _symbol_value(e: sp.Symbol, world: World, outcome: Arrays, bound: Mapping[An
     if e in bound:
         return bound[e]
     if e in world.setting.definitions:
-        return value(world.setting.definitions[e][1], world, outcome, {})
+        return _defined(e, (), world, outcome)
     made = world.model.made
     found = value(made[e][1], world, outcome, {}) if e in made else world.numbers[e]
     return found + world.nudged.get(e, 0)
@@ -142,19 +155,21 @@ def _symbol_value(e: sp.Symbol, world: World, outcome: Arrays, bound: Mapping[An
 
 def _entry_value(base: Any, indices: tuple[int, ...], world: World, outcome: Arrays) -> float:
     if base in world.setting.definitions:
-        if outcome or (base, indices) not in world.entries:
-            letters, body = world.setting.definitions[base]
-            found = value(body, world, outcome, dict(zip(letters, indices, strict=True)))
-            if outcome:
-                return found
-            world.entries[base, indices] = found
-        return world.entries[base, indices]
+        return _defined(base, indices, world, outcome)
     if base in (made := world.model.made):
         letters, body = made[base]
         found = value(body, world, outcome, dict(zip(letters, indices, strict=True)))
     else:
         found = (outcome if base in outcome else world.arrays)[base][indices]
     return found + world.nudged.get((base, indices), 0)
+
+
+def _defined(name: Any, indices: tuple[int, ...], world: World, outcome: Arrays) -> float:
+    key = (name, indices, id(outcome) if outcome else 0)  # the world keeps its outcomes, so no two share an id
+    if key not in world.entries:
+        letters, body = world.setting.definitions[name]
+        world.entries[key] = value(body, world, outcome, dict(zip(letters, indices, strict=True)))
+    return world.entries[key]
 
 
 def expectation(arguments: tuple[Any, ...], world: World, outcome: Arrays, bound: Mapping[Any, float]) -> float:

@@ -56,10 +56,18 @@ def named(rewrite: Rewrite, name: str) -> Rewrite:
 
 
 def expand(e: Any, context: Context) -> Any:
-    """Multiply out; e^{a+b} = e^a e^b; logarithms of products of positive factors; δ² = δ."""
-    return sp.expand(e).replace(
+    """Multiply out, in indices too; e^{a+b} = e^a e^b; logarithms of products of positive factors; δ² = δ."""
+    return with_expanded_indices(sp.expand(e)).replace(
         lambda t: isinstance(t, sp.Pow) and isinstance(t.base, sp.KroneckerDelta) and t.exp.is_positive,
         lambda t: t.base,
+    )
+
+
+def with_expanded_indices(e: Any) -> Any:
+    """The same entries, with their indices multiplied out: SymPy takes an entry for an atom."""
+    return e.replace(
+        lambda t: isinstance(t, sp.Indexed) and not all(k.is_Atom for k in t.indices),
+        lambda t: t.base[tuple(map(sp.expand, t.indices))],
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import sympy as sp
 
 from .notation import Bracket
-from .rewrites import CannotRewrite, Context, Ranges, Rewrite, named
+from .rewrites import CannotRewrite, Context, Ranges, Rewrite, named, with_expanded_indices
 from .trees import RANGED, canonical, fresh, peel, rebuild, terms
 
 
@@ -98,7 +98,7 @@ def blocks(length: str) -> Rewrite:
                 return node
             body, (index, low, high) = peel(node)
             count = (high + 1) / d
-            if low != 0 or d in count.free_symbols or not (count.is_integer and count.is_positive):
+            if low != 0 or d in count.free_symbols or not (count.is_integer and count.is_nonnegative):
                 return node
             if count == 1:
                 return node
@@ -152,16 +152,12 @@ def skip(e: Any, context: Context) -> Any:
             place = sp.expand(index - step.args[0])
             if low == 0 and isinstance(place, sp.Symbol) and sizes.get(place) == high + 2:
                 past, new = sp.Dummy("past"), sp.Dummy(index.name, integer=True, nonnegative=True)
-                moved = _with_expanded_indices(body.xreplace({step: past}).xreplace({index: new - past}))
+                moved = with_expanded_indices(body.xreplace({step: past}).xreplace({index: new - past}))
                 if not moved.has(past) and not moved.has(index):
                     return sp.Sum(moved, (new, low, high + 1)) - moved.xreplace({new: place})
         return sp.Sum(body, (index, low, high))
 
     return visit(fresh(e), dict(context.setting.ranges))
-
-
-def _with_expanded_indices(e: Any) -> Any:
-    return e.replace(lambda t: isinstance(t, sp.Indexed), lambda t: t.base[tuple(map(sp.expand, t.indices))])
 
 
 def split(length: str) -> Rewrite:
