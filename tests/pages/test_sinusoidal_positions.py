@@ -100,6 +100,9 @@ def test_other_weights_do_not():
     absolute = [formula(A, B, C, D, frequencies(d)[pair], p, k) for p in range(40)]
     rest = [scores(d, weights, p, k) - absolute[p] for p in range(40)]
     np.testing.assert_allclose(rest, rest[0], atol=1e-12)
+    swing = lambdified("swing", "A_ii B_ii C_ii D_ii")(A, B, C, D)
+    wave = [formula(A, B, C, D, 1.0, p, k) for p in np.linspace(0, 2 * math.pi, 1001)]
+    assert (2 * max(wave)) ** 2 == pytest.approx((2 * min(wave)) ** 2, rel=1e-3) == pytest.approx(swing, rel=1e-3)
     assert np.ptp(absolute) > 0.1
     full = np.random.default_rng(2).standard_normal((d, d))
     assert np.ptp([scores(d, full, p, k) for p in range(40)]) > 0.1
