@@ -132,7 +132,7 @@ def upper_bound(t: Any, beside: Mapping[Any, Any]) -> Any:
                 return other
             if _is_smaller_power(t, other):
                 return other
-    if len(loose) == 1 and isinstance(loose[0], sp.cos | sp.sin | sp.tanh) and real(loose[0]):
+    if len(loose) == 1 and _within_one(loose[0]):
         return sp.Mul(*known)
     return sp.Abs(t) if real(t) else None
 
@@ -154,11 +154,22 @@ def _bound_of_nonnegative(t: Any) -> Any:
         return sp.S.One
     if isinstance(t, sp.Pow) and t.base.is_Number and t.base >= 1 and nonnegative(sp.S.NegativeOne * t.exp):
         return sp.S.One
+    if (isinstance(t, sp.Abs) and _within_one(t.args[0])) or (
+        isinstance(t, sp.Pow) and t.exp.is_Integer and t.exp > 0 and _within_one(t.base)
+    ):
+        return sp.S.One
+    if isinstance(t, E) and _bound_of_nonnegative(t.args[0]) == 1:
+        return sp.S.One
     if isinstance(t, sp.Abs) and isinstance(t.args[0], sp.Add):
         return sp.Add(*map(sp.Abs, t.args[0].args))
     if isinstance(t, sp.Abs) and isinstance(t.args[0], sp.Sum):
         return sp.Sum(sp.Abs(t.args[0].function), *t.args[0].limits)
     return None
+
+
+def _within_one(t: Any) -> bool:
+    """Whether t is a sine, a cosine or a tanh of something real."""
+    return isinstance(t, sp.cos | sp.sin | sp.tanh) and real(t)
 
 
 def _is_smaller_power(t: Any, other: Any) -> bool:
