@@ -1,5 +1,8 @@
 """The reference encoder at initialisation, beside the mean field of the page."""
 
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false
+# PyTorch does not say of what type the parts of a module are.
+
 from __future__ import annotations
 
 import math
@@ -70,6 +73,7 @@ def measured(norm: Norm, blocks: int, attention: bool, seed: int) -> tuple[list[
     gradients = [place.grad for place in stream]
     assert all(gradient is not None for gradient in gradients)
     last = encoder.layers[-1].feed_forward.W_2.weight.grad
+    assert isinstance(last, Tensor)
     squares = [mean_square(gradient) for gradient in gradients if gradient is not None]
     tokens = nn.functional.normalize(y.detach()[0], dim=1)
     alike = (float((tokens @ tokens.T).sum()) - TOKENS) / (TOKENS * (TOKENS - 1))

@@ -1,5 +1,8 @@
 """The reference encoder keeps gradients as the page says, with its residual and without it."""
 
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false
+# PyTorch does not say of what type the parts of a module are.
+
 from __future__ import annotations
 
 import math
@@ -29,7 +32,7 @@ def at(result: str, kappa: list[float]) -> float:
     return float(formula.subs({names["kappa"][k]: kappa[k] for k in range(t)} | {names["N"][0]: 1}))
 
 
-def branches(depth: int, scale: float, width: int = 6) -> list[nn.Module]:
+def branches(depth: int, scale: float, width: int = 6) -> list[FeedForward]:
     torch.manual_seed(depth)
     layers = [FeedForward(width).double() for _ in range(depth)]
     for layer in layers:
@@ -37,7 +40,7 @@ def branches(depth: int, scale: float, width: int = 6) -> list[nn.Module]:
     return layers
 
 
-def stretched(layers: list[nn.Module], residual: bool, width: int = 6, length: int = 3) -> tuple[float, list[float]]:
+def stretched(layers: list[FeedForward], residual: bool, width: int = 6, length: int = 3) -> tuple[float, list[float]]:
     """By how much a stack stretches a gradient, and the norms of its branches' slopes."""
     x = start = torch.randn(1, length, width, dtype=torch.float64, requires_grad=True)
     norms = []
@@ -120,7 +123,7 @@ def measured(blocks: int, residual: bool, norm: bool, seed: int) -> float:
     """By how much the reference encoder, with fresh weights, stretches a random gradient."""
     torch.manual_seed(seed)
     encoder = Encoder(Config(d_model=64, n_heads=4, n_layers=blocks, positions="none")).double()
-    encoder.norm = nn.Identity()  # pyright: ignore[reportAttributeAccessIssue]
+    encoder.norm = nn.Identity()
     x = torch.randn(1, 16, 64, dtype=torch.float64, requires_grad=True)
     for layer in encoder.layers:
         for place in (layer.self_attention_residual, layer.feed_forward_residual):
