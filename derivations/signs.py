@@ -120,7 +120,7 @@ def upper_bound(t: Any, beside: Mapping[Any, Any]) -> Any:
     sign, body = (sp.S.NegativeOne, -t) if t.could_extract_minus_sign() else (sp.S.One, t)
     known = [f for f in sp.Mul.make_args(body) if nonnegative(f)]
     if len(loose := [f for f in sp.Mul.make_args(body) if f not in known]) == 0 and sign == 1:
-        exponentials = [f for f in known if isinstance(f, sp.exp)]
+        exponentials: list[Any] = [f for f in known if isinstance(f, sp.exp)]
         if len(exponentials) > 1 and nonnegative(-sp.Add(*(f.args[0] for f in exponentials))):
             return body / sp.Mul(*exponentials)
         for factor in known:

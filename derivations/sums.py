@@ -127,7 +127,8 @@ def digits(length: str) -> Rewrite:
                 body, (index, low, high) = peel(node)
                 return node.func(visit(body, {**sizes, index: high + 1 if low == 0 else None}), (index, low, high))
             if isinstance(node, sp.Indexed):
-                return node.base[tuple(visit(k, sizes) for k in node.indices)]
+                base: Any = node.base
+                return base[tuple(visit(k, sizes) for k in node.indices)]
             if isinstance(node, Bracket) and (found := split(node.args[0], sizes)):
                 return bracket(found[0])
             if isinstance(node, sp.KroneckerDelta):

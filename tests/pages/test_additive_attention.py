@@ -30,8 +30,8 @@ def layers(n: int, d_k: int, w: int) -> tuple[AdditiveAttention, Tensor, Tensor,
     torch.manual_seed(0)
     model = AdditiveAttention(d_k, w).double()
     query, key, value = (torch.randn(1, 1, n, d_k, dtype=torch.float64) for _ in range(3))
-    seen: list[Tensor] = []
-    hook = model.v.register_forward_hook(lambda module, inputs, output: seen.extend([*inputs, output]))
+    seen: list[Any] = []
+    hook = model.v.register_forward_hook(lambda module, inputs, output: seen.extend((inputs[0], output)))
     model(query, key, value)
     hook.remove()
     return model, query, key, torch.cat([seen[0], seen[1]], dim=-1)

@@ -67,8 +67,8 @@ def test_layer_without_a_head_is_that_of_the_reference():
         )
         gone = torch.arange(p * d_k, (p + 1) * d_k)
         stay = [c for c in range(h * d_k) if c not in gone]
-        sides = [tensor(f"W_{which}", world)[:, stay] for which in "QKV"]
-        output = layer(tensor("x", world), *sides, tensor("W_O", world)[stay], n_heads=h - 1)
+        W_Q, W_K, W_V = (tensor(f"W_{which}", world)[:, stay] for which in "QKV")
+        output = layer(tensor("x", world), W_Q, W_K, W_V, tensor("W_O", world)[stay], n_heads=h - 1)
         torch.testing.assert_close(output, tensor("o_bar", world))
 
 

@@ -13,14 +13,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from veriformer.derivations import derivation
 from veriformer.reference.causal_lm import CausalLM
-from veriformer.reference.config import Config
+from veriformer.reference.config import Config, PositionScheme
 from veriformer.reference.encoder import Encoder
 from veriformer.reference.masks import causal_mask
 
 PAGE = derivation("kv_cache")
 TEXT = (Path(__file__).parents[2] / "derivations" / "kv_cache.md").read_text(encoding="utf-8")
-POSITIONS = ["learned", "rotary", "alibi"]
-CONFIG = {"d_model": 16, "n_heads": 4, "n_layers": 3, "d_ff": 24, "vocab_size": 11}
+POSITIONS: list[PositionScheme] = ["learned", "rotary", "alibi"]
 
 
 def formula(result: str, **numbers: int) -> int:
@@ -30,9 +29,10 @@ def formula(result: str, **numbers: int) -> int:
     return int(found)
 
 
-def model(position: str = "rotary") -> CausalLM:
+def model(position: PositionScheme = "rotary") -> CausalLM:
     torch.manual_seed(0)
-    return CausalLM(Config(**CONFIG, positions=position)).double().eval()
+    config = Config(d_model=16, n_heads=4, n_layers=3, d_ff=24, vocab_size=11, positions=position)
+    return CausalLM(config).double().eval()
 
 
 def texts(rows: int, n: int) -> Tensor:
@@ -46,7 +46,7 @@ def held(cache: object) -> list[Tensor]:
 
 @pytest.mark.parametrize("position", POSITIONS)
 @pytest.mark.parametrize("pieces", [(1,) * 9, (4, 5), (1, 7, 1), (9,)], ids=str)
-def test_decoding_in_any_pieces_is_the_full_pass(position: str, pieces: tuple[int, ...]):
+def test_decoding_in_any_pieces_is_the_full_pass(position: PositionScheme, pieces: tuple[int, ...]):
     lm, tokens = model(position), texts(2, 9)
     cache, outputs = lm.new_cache(), []
     with torch.no_grad():

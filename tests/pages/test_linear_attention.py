@@ -61,7 +61,7 @@ def test_operations_are_those_that_pytorch_counts(n: int, d: int, d_v: int, m: i
         scaled_dot_product_attention(torch.empty(1, 1, n, d), torch.empty(1, 1, n, d), torch.empty(1, 1, n, d_v))
     with torch.device("meta"), FlopCounterMode(display=False) as linear:
         values_and_one = torch.empty(n, d_v + 1)
-        torch.empty(n, m) @ (torch.empty(m, n) @ values_and_one)
+        torch.matmul(torch.empty(n, m), torch.empty(m, n) @ values_and_one)
     assert softmax.get_total_flops() == number("softmax_flops", n=n, d=d, d_v=d_v)
     assert linear.get_total_flops() == number("linear_flops", n=n, m=m, d_v=d_v)
 
