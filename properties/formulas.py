@@ -17,8 +17,9 @@ from veriformer.derivations import derivation
 def _proved(page: str, result: str, *arguments: str) -> Callable[..., Any]:
     """The result of a derivation as a function of ``arguments``, its symbols by name."""
     formula = sp.sympify(derivation(page).results[result])
-    symbols = {str(symbol): symbol for symbol in formula.free_symbols}
-    return sp.lambdify([symbols[name] for name in arguments], formula)
+    symbols = {str(symbol): symbol for symbol in (*formula.free_symbols, *formula.atoms(sp.IndexedBase))}
+    exponential = {"exp": lambda x: torch.as_tensor(x).exp()}
+    return sp.lambdify([symbols[name] for name in arguments], formula, modules=[exponential, "numpy"])
 
 
 def score_variance(d_k: int, *, scale: float) -> float:
@@ -43,3 +44,87 @@ def softmax_jacobian(p: Tensor) -> Tensor:
 def softmax_norm_bound() -> float:
     """Largest spectral norm that a softmax Jacobian can have (dimensionless)."""
     return float(derivation("softmax_jacobian").results["norm_bound"])
+
+
+def dot_product_error(
+    exact: Tensor,
+    absolute: Tensor,
+    terms: int,
+    *,
+    products: float,
+    sums: float,
+    stored: float,
+    underflow: float | Tensor,
+    stored_underflow: float | Tensor,
+) -> Tensor:
+    """Largest error of a stored dot product Σx_i y_i = ``exact``, where Σ|x_i y_i| = ``absolute``.
+
+    ``products``, ``sums`` and ``stored`` are relative errors of a rounding; the underflows are absolute.
+    """
+    names = ("s_t", "A_t", "t", "u_p", "u_a", "u", "eta", "nu")
+    bound = _proved("rounding", "stored_dot_product", *names)
+    return bound(exact, absolute, terms, products, sums, stored, underflow, stored_underflow)
+
+
+def dot_product_factor(terms: int, *, products: float, sums: float, stored: float) -> float:
+    """κ: the largest error of a stored dot product, as a multiple of Σ|x_i y_i| (dimensionless; without underflow)."""
+    of_magnitude = _proved("rounding", "factors", "A_t", "t", "u_p", "u_a", "u", "eta", "nu")
+    return float(of_magnitude(1, terms, products, sums, stored, 0, 0))
+
+
+def dot_product_underflow(terms: int, *, sums: float, stored: float, underflow: float) -> float:
+    """The largest error that underflow makes in a stored dot product, in the units of its result."""
+    of_magnitude = _proved("rounding", "factors", "A_t", "t", "u_p", "u_a", "u", "eta", "nu")
+    return float(of_magnitude(0, terms, 0, sums, stored, underflow, underflow))
+
+
+def positive_sum_factor(terms: int, *, sums: float) -> float:
+    """σ: the largest error of a sum of positive terms, relative to the sum as computed (dimensionless)."""
+    of_result = _proved("rounding", "sum_of_one_sign", "t", "v", "S_t")
+    return float(of_result(terms, sums / (1 - sums), 1))
+
+
+def log_error(logit: Tensor, difference: Tensor, *, shift: float, exponential: float) -> Tensor:
+    """h: the largest error in the exponent of softmax, for logits that are off by at most ``logit``.
+
+    ``difference`` bounds the size of the logits less their largest, ``exponential`` is the accuracy of the library.
+    """
+    bound = _proved("rounding_attention", "log_error", "eta_j", "u_a", "R_j", "tau")
+    return bound(logit, shift, difference, exponential)
+
+
+def weight_factor(p: Tensor, h: Tensor) -> Tensor:
+    """W: the factor by which errors h in the exponent move the weights p of softmax, both (…, n) → (…, n)."""
+    factor = _proved("rounding_attention", "factor", "h_j", "p", "h", "n")
+    return factor(h, p.movedim(-1, 0)[..., None], h.movedim(-1, 0)[..., None], p.shape[-1])
+
+
+def contribution(
+    p: Tensor,
+    factor: Tensor,
+    *,
+    weights: float,
+    sums: float,
+    average: float,
+    exponential_underflow: float,
+    weight_underflow: float,
+) -> Tensor:
+    """C: what each key contributes to the error of attention, for a value of size 1; p and W are (…, n)."""
+    names = ("p_j", "W_j", "n", "u", "sigma", "kappa", "omega", "nu")
+    of_key = _proved("rounding_attention", "contribution", *names)
+    return of_key(p, factor, p.shape[-1], weights, sums, average, exponential_underflow, weight_underflow)
+
+
+def attention_ceiling(
+    largest: Tensor,
+    keys: int,
+    *,
+    weights: float,
+    sums: float,
+    average: float,
+    weight_underflow: float,
+    average_underflow: float,
+) -> Tensor:
+    """Largest error of attention, whatever the errors of the logits, where no value is larger than ``largest``."""
+    ceiling = _proved("rounding_attention", "ceiling", "B", "n", "u", "sigma", "kappa", "nu", "mu")
+    return ceiling(largest, keys, weights, sums, average, weight_underflow, average_underflow)

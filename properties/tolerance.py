@@ -8,7 +8,7 @@ moved at random by that much, and what moves in the result is what rounding may 
 sides differ by more than a few roundings of the largest number involved, so most cases cost nothing extra.
 
 *A derived bound* (:func:`attention_error_bound`): for the attention kernel the forward error is bounded from the case's
-own magnitudes.
+own magnitudes, by formulas that the derivations prove.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor
+
+from . import formulas
 
 JITTERS = 3
 """Perturbed runs per calibration: enough that all three missing the sensitive direction is rare."""
@@ -59,32 +61,129 @@ def _largest(x: Tensor) -> float:
     return float(finite.abs().max()) if finite.numel() else 0.0
 
 
+EXPONENTIAL = {torch.float64: 4.0, torch.float32: 40.0, torch.bfloat16: 4.0, torch.float16: 4.0}
+"""Error of the library's exponential, in roundings of the dtype that is stored: the one figure that no standard gives.
+
+PyTorch's CPU kernels use `exp_u20` in float32, accurate to 20 units in the last place, or 40 roundings; and `fexp_u20`
+where the result is stored in a half type, accurate to a unit of float16. Elsewhere two units are allowed."""
+
+
+FAR = 1e300
+"""Stands for an error without a bound: a logit that is off by hundreds. No infinity, which times a value of 0 is NaN."""
+
+
+def underflow(dtype: torch.dtype) -> float:
+    """The largest error of an operation whose result is too small for ``dtype`` (absolute).
+
+    Half the spacing of the subnormal numbers in float16. The other types reach below 1e-37, where libraries may flush
+    to zero what is not normal, and where it does not matter.
+    """
+    tiny = torch.finfo(dtype).tiny
+    return tiny * unit_roundoff(dtype) if dtype == torch.float16 else tiny
+
+
+def dot_product_error_bound(
+    x: Tensor, y: Tensor, *, dtype: torch.dtype, accumulate: torch.dtype | None = None
+) -> Tensor:
+    """Largest error of x·y over the last axis, stored in ``dtype``; x and y are float64 and exact in ``dtype``.
+
+    Products are formed and added up in ``accumulate``, in any order; in ``dtype`` itself if None.
+    """
+    wide = accumulate or dtype
+    u_a = unit_roundoff(wide)
+    return formulas.dot_product_error(
+        (x * y).sum(-1),
+        (x * y).abs().sum(-1),
+        x.shape[-1],
+        products=u_a,
+        sums=u_a,
+        stored=unit_roundoff(dtype),
+        underflow=underflow(wide),
+        stored_underflow=underflow(dtype),
+    )
+
+
+def softmax_error_bound(logits: Tensor, *, dtype: torch.dtype, accumulate: torch.dtype | None = None) -> Tensor:
+    """Largest error of each weight of softmax over the last axis, stored in ``dtype``.
+
+    The logits are float64, and exact in ``dtype``; all operations are in ``accumulate``, or in ``dtype`` if None.
+    """
+    return _per_key(logits, torch.zeros_like(logits), dtype, accumulate or dtype, average=0.0)
+
+
 def attention_error_bound(
-    query: Tensor, key: Tensor, value: Tensor, *, mask: Tensor | None, scale: float, dtype: torch.dtype
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    mask: Tensor | None,
+    scale: float,
+    dtype: torch.dtype,
+    accumulate: torch.dtype | None = None,
 ) -> Tensor:
     """Largest forward error of softmax(scale · QKᵀ)V computed in ``dtype``, entry by entry.
 
-    With u the unit roundoff and γ_m = m·u/(1 − m·u) (Higham 2002, lemma 3.1), for n keys:
+    The formulas are those that `derivations/rounding.md` and `derivations/rounding_attention.md` prove; what is said
+    here is only how many roundings there are on the way. The scale may be applied to the scores, or its root to query
+    and key; sums may be formed in any order, and the weights divided before the average or after.
 
-        score     |Δs_ij| ≤ γ_{d+2} · scale · Σ_c |q_ic||k_jc|          (d products, the sum, the scale)
-        weight    p̂_ij = p_ij (1 + ε),  |ε| ≤ e^{2 max_j |Δs_ij|} (1 + γ_{n+4}) − 1   (exp, the sum, the quotient)
-        output    |Δo_i| ≤ Σ_j p_ij |v_j| · (ε + γ_{n+1} (1 + ε))
-
-    Query (batch, heads, n_q, d_k), key and value with as many heads, all in float64; mask as in the contract. Returns
-    float64 of the output's shape. Raises ValueError where d or n is so large that γ is undefined in ``dtype``.
+    Query (batch, heads, n_q, d_k), key and value with as many heads, all in float64 and exact in ``dtype``; mask as in
+    the contract. ``accumulate`` is the precision of everything that is not stored: products, sums, and the inside of
+    softmax. If None it is ``dtype`` itself, which allows the most. Returns float64 of the output's shape.
     """
-    u, d, n = unit_roundoff(dtype), query.shape[-1], key.shape[-2]
-
-    def gamma(m: int) -> float:
-        if m * u >= 1:
-            raise ValueError(f"{m} roundings in {dtype} bound nothing; use shorter sums or a wider dtype")
-        return m * u / (1 - m * u)
-
+    wide, keys = accumulate or dtype, key.shape[-2]
+    u, u_a = unit_roundoff(dtype), unit_roundoff(wide)
+    root = abs(scale) ** 0.5
+    entries = query.abs().mean(-1, keepdim=True) + key.abs().mean(-1, keepdim=True).mT
     scores = query @ key.mT * scale
-    slack = gamma(d + 2) * abs(scale) * (query.abs() @ key.abs().mT)
+    off = formulas.dot_product_error(
+        scores,
+        query.abs() @ key.abs().mT * abs(scale),
+        query.shape[-1],
+        products=(1 + u_a) * (1 + u) ** 4 - 1,  # its own; and the root of the scale, rounded, times either factor
+        sums=u_a,
+        stored=(1 + u) ** 3 - 1,  # its own; and the scale, rounded, times the score
+        underflow=underflow(wide) + 2 * root * entries * underflow(dtype),
+        stored_underflow=(1 + abs(scale)) * underflow(dtype),
+    )
+    magnitude = value.abs()
+    largest = magnitude.amax(-2, keepdim=True)
     if mask is not None:
-        scores = scores.masked_fill(~mask, -torch.inf)
-        slack = slack.masked_fill(~mask, 0.0)
-    weights = scores.softmax(-1).nan_to_num(0.0)
-    epsilon = torch.expm1(2 * slack.amax(-1, keepdim=True)) * (1 + gamma(n + 4)) + gamma(n + 4)
-    return (epsilon + gamma(n + 1) * (1 + epsilon)) * (weights @ value.abs()) + torch.finfo(dtype).tiny * n
+        scores, off = scores.masked_fill(~mask, -torch.inf), off.masked_fill(~mask, 0.0)
+    average = formulas.dot_product_factor(keys, products=u_a, sums=u_a, stored=u)
+    lost = formulas.dot_product_underflow(keys, sums=u_a, stored=u, underflow=underflow(wide) + underflow(dtype))
+    ceiling = formulas.attention_ceiling(
+        largest,
+        keys,
+        weights=_weight_roundings(u, u_a),
+        sums=formulas.positive_sum_factor(keys, sums=u_a),
+        average=average,
+        weight_underflow=underflow(dtype),
+        average_underflow=lost,
+    )
+    return torch.minimum(_per_key(scores, off, dtype, wide, average=average) @ magnitude + lost, ceiling)
+
+
+def _weight_roundings(u: float, u_a: float) -> float:
+    """The relative error of a weight by division and storing: a reciprocal, a product with it, and the storing."""
+    return (1 + u_a) ** 2 * (1 + u) - 1
+
+
+def _per_key(scores: Tensor, off: Tensor, dtype: torch.dtype, wide: torch.dtype, *, average: float) -> Tensor:
+    """What each key contributes, where the scores are off by at most ``off``; a score of −∞ is a key that is masked."""
+    u, u_a = unit_roundoff(dtype), unit_roundoff(wide)
+    hidden = scores.isinf()
+    weights = scores.softmax(-1).masked_fill(hidden, 0.0)
+    below = (scores.amax(-1, keepdim=True) - scores).masked_fill(hidden, 0.0)
+    difference = below + off + off.amax(-1, keepdim=True)
+    h = formulas.log_error(off, difference, shift=u_a, exponential=EXPONENTIAL[dtype] * u)
+    found = formulas.contribution(
+        weights,
+        formulas.weight_factor(weights, h),
+        weights=_weight_roundings(u, u_a),
+        sums=formulas.positive_sum_factor(scores.shape[-1], sums=u_a),
+        average=average,
+        exponential_underflow=underflow(wide) + underflow(dtype),
+        weight_underflow=underflow(dtype),
+    )
+    return found.nan_to_num(nan=FAR, posinf=FAR).masked_fill(hidden, 0.0)
