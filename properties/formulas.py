@@ -18,8 +18,8 @@ def _proved(page: str, result: str, *arguments: str) -> Callable[..., Any]:
     """The result of a derivation as a function of ``arguments``, its symbols by name."""
     formula = sp.sympify(derivation(page).results[result])
     symbols = {str(symbol): symbol for symbol in (*formula.free_symbols, *formula.atoms(sp.IndexedBase))}
-    exponential = {"exp": lambda x: torch.as_tensor(x).exp()}
-    return sp.lambdify([symbols[name] for name in arguments], formula, modules=[exponential, "numpy"])
+    functions = {"exp": lambda x: torch.as_tensor(x).exp(), "abs": abs}
+    return sp.lambdify([symbols[name] for name in arguments], formula, modules=[functions, "numpy"])
 
 
 def score_variance(d_k: int, *, scale: float) -> float:

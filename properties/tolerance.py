@@ -69,7 +69,7 @@ where the result is stored in a half type, accurate to a unit of float16. Elsewh
 
 
 FAR = 1e300
-"""Stands for an error without a bound: a logit that is off by hundreds. No infinity, which times a value of 0 is NaN."""
+"""Stands for an error without a bound, of logits that are off by hundreds: infinity times a value of 0 would be NaN."""
 
 
 def underflow(dtype: torch.dtype) -> float:

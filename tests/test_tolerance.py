@@ -55,10 +55,36 @@ def test_derived_bound_is_not_idle() -> None:
     assert (unscaled > bound).float().mean() > 0.99
 
 
-def test_bound_says_when_it_means_nothing() -> None:
-    x = torch.ones(1, 1, 1, 400, dtype=torch.float64)
-    with pytest.raises(ValueError, match="bound nothing"):
-        tolerance.attention_error_bound(x, x, x, mask=None, scale=1.0, dtype=torch.bfloat16)
+def test_bound_is_never_more_than_the_values_allow() -> None:
+    """Logits in the hundreds, and sums of 400 terms in bfloat16: any weights may come out, and no output beyond."""
+    x = torch.ones(1, 1, 3, 400, dtype=torch.float64)
+    bound = tolerance.attention_error_bound(x, x, x, mask=None, scale=1.0, dtype=torch.bfloat16)
+    assert 2 < float(bound.max()) < 2.2
+
+
+def test_bound_is_smaller_where_more_is_known_of_the_sums() -> None:
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(1, 1, 16, 64, generator=generator).half().double() for _ in range(3))
+    plain, wide = (
+        tolerance.attention_error_bound(
+            query, key, value, mask=None, scale=1 / 8, dtype=torch.float16, accumulate=accumulate
+        )
+        for accumulate in (None, torch.float32)
+    )
+    assert (wide < plain / 3).all()
+
+
+def test_masked_keys_are_no_part_of_the_bound() -> None:
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(1, 1, 6, 4, generator=generator).double() for _ in range(3))
+    key[..., 4:, :], value[..., 4:, :] = 1e8, 1e8
+    mask = torch.tensor([True] * 4 + [False] * 2).expand(1, 1, 6, 6)
+    bound = tolerance.attention_error_bound(query, key, value, mask=mask, scale=0.5, dtype=torch.float32)
+    assert float(bound.max()) < 1e-4
+    nobody = tolerance.attention_error_bound(
+        query, key, value, mask=torch.zeros_like(mask), scale=0.5, dtype=torch.float32
+    )
+    assert (nobody < 1e-30).all()
 
 
 def test_rounding_is_allowed_and_a_leak_is_not() -> None:

@@ -219,7 +219,7 @@ def _told(path: Path, plain: Path) -> str:
     applies=is_dot_product,
 )
 def agreement_with_oracle(trial: Trial) -> Iterator[Comparison]:
-    """The kernel agrees with the paper's formula in float64, within the rounding bound that is derived for its dtype."""
+    """The kernel agrees with the paper's formula in float64, within the rounding bound derived for its dtype."""
     x = trial.inputs
     query, key, value = (t.double() for t in kernel_arguments(x, trial.config))
     key, value = (t.repeat_interleave(trial.case.groups, dim=1) for t in (key, value))
