@@ -67,13 +67,12 @@ def test_a_perturbed_logit_moves_no_weight_by_more_than_the_factor():
 
 def test_the_ceiling_is_for_logits_that_are_lost():
     generator = torch.Generator().manual_seed(0)
-    query, key, value = (100 * torch.randn(1, 1, n, 16, generator=generator) for n in (1, 8, 8))
-    inputs = tuple(x.bfloat16().double() for x in (query, key, value))
-    bound = tolerance.attention_error_bound(*inputs, mask=None, scale=0.25, dtype=BRAIN)
-    computed = emulated.attention(*inputs, BRAIN, BRAIN, 0.25).double()
-    exact = (inputs[0] @ inputs[1].mT * 0.25).softmax(-1) @ inputs[2]
+    query, key, value = ((100 * torch.randn(1, 1, n, 16, generator=generator)).bfloat16().double() for n in (1, 8, 8))
+    bound = tolerance.attention_error_bound(query, key, value, mask=None, scale=0.25, dtype=BRAIN)
+    computed = emulated.attention(query, key, value, BRAIN, BRAIN, 0.25).double()
+    exact = (query @ key.mT * 0.25).softmax(-1) @ value
     assert ((computed - exact).abs() <= bound).all()
-    assert (bound < 2.2 * inputs[2].abs().amax(-2)).all()
+    assert (bound < 2.2 * value.abs().amax(-2)).all()
 
 
 def test_underflow_of_exponentials_and_weights():
