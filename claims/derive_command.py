@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from veriformer.derivations import derivation, names
+import textwrap
+
+from veriformer.derivations import Report, derivation, names
+from veriformer.derivations.index import READING_ORDER, in_reading_order, reports
 
 
 def derive(name: str | None, *, check: bool) -> int:
@@ -14,20 +17,27 @@ def derive(name: str | None, *, check: bool) -> int:
         print(derivation(name).text())
         return 0
     if not check:
-        for each in names():
-            print(f"{each:26} {derivation(each).title}")
-        print("\n`veriformer derive NAME` prints one; `veriformer derive --check` checks all.")
+        _contents()
         return 0
-    sound = [_verdict(each) for each in ([name] if name else names())]
+    sound = [_verdict(report) for report in ([derivation(name).check()] if name else reports(in_reading_order()))]
     print(f"{sum(sound)} of {len(sound)} derivations check")
     return 0 if all(sound) else 1
 
 
-def _verdict(name: str) -> bool:
-    report = derivation(name).check()
-    seconds = sum(step.seconds for step in report.steps)
-    print(f"{name:26} {'checked' if report.ok else 'FAILS':8} {len(report.steps):3d} steps {seconds:6.1f} s")
+def _contents() -> None:
+    width = 2 + max(map(len, names()))
+    for heading, pages in READING_ORDER.items():
+        print(heading)
+        for each in pages:
+            print(textwrap.fill(f"{each:{width}}{derivation(each).title}", 80, subsequent_indent=" " * width))
+        print()
+    print("`veriformer derive NAME` prints one; `veriformer derive --check` checks all.")
+
+
+def _verdict(report: Report) -> bool:
+    status = "checked" if report.ok else "FAILS"
+    print(f"{report.name:26} {status:8} {len(report.steps):3d} checks {report.seconds:6.1f} s")
     for step in report.steps:
         if not step.ok:
-            print(f"    step {step.number}: {step.message}")
+            print(f"    {step.number}: {step.message}")
     return report.ok

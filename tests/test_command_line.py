@@ -315,7 +315,7 @@ def test_derive_prints_one(veriformer: Callable[..., Ended]) -> None:
 def test_derive_checks_one(veriformer: Callable[..., Ended]) -> None:
     ended = veriformer("derive score_variance --check")
     assert ended.status == 0
-    assert re.search(r"^score_variance +checked +\d+ steps", ended.out)
+    assert re.search(r"^score_variance +checked +\d+ checks", ended.out)
     assert ended.out.endswith("1 of 1 derivations check\n")
 
 

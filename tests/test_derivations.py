@@ -13,6 +13,7 @@ import sympy as sp
 import torch
 
 from veriformer.derivations import PageError, UnknownDerivation, derivation, names
+from veriformer.derivations.index import in_reading_order, index, reports, rests_on, written
 from veriformer.derivations.instances import World, value
 from veriformer.derivations.page import MOVES, Derivation
 from veriformer.derivations.plain import plain
@@ -73,12 +74,34 @@ class TestPage:
         assert set(derivation(page).uses) <= set(PAGES)
 
 
-def test_table_of_pages_is_in_step():
-    rows = re.findall(
-        r"^\| \[(\w+)\]\(\1\.md\) \| (.*?) \| (.*?) \|$", (ROOM / "README.md").read_text(encoding="utf-8"), re.M
-    )
-    pages = [derivation(page) for page in PAGES]
-    assert rows == [(page.name, "; ".join(page.claims), page.reach) for page in pages]
+class TestIndex:
+    def test_has_every_page_once(self):
+        assert sorted(in_reading_order()) == list(PAGES)
+
+    def test_is_in_step_with_the_pages(self):
+        readme = (ROOM / "README.md").read_text(encoding="utf-8")  # that each page holds is what test_step finds
+        message = "run `python -m veriformer.derivations.index`"
+        assert written(readme, dict.fromkeys(PAGES, True)) == readme, message
+
+    def test_shows_a_page_that_fails(self):
+        text = index({page: page != "layer_norm" for page in PAGES})
+        assert "    layer_norm:::fails" in text
+        assert "    batch_norm:::checked" in text
+        assert re.search(r"\(layer_norm\.md\) .* of which some FAIL \|", text)
+
+    def test_no_page_rests_on_a_later_one(self):
+        order = list(in_reading_order())
+        assert all(order.index(source) < order.index(page) for page in PAGES for source in rests_on(page))
+
+    @pytest.mark.parametrize("page", PAGES)
+    def test_front_matter_says_on_what_a_page_rests(self, page: str):
+        assert sorted(rests_on(page)) == sorted(derivation(page).uses)
+
+    def test_reports_come_in_the_order_of_the_pages(self):
+        assert [(r.name, r.ok) for r in reports(["learning_rate", "dropout"])] == [
+            ("learning_rate", True),
+            ("dropout", True),
+        ]
 
 
 def test_table_of_moves_is_in_step():
