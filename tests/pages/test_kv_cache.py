@@ -71,11 +71,13 @@ def test_crop_and_gather_give_the_cache_of_the_other_text():
         torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-12)
 
 
-def test_chunk_mask_is_that_of_the_reference():
-    o, m = 3, 4
-    full, chunk = causal_mask(o + m, o + m, device=None), causal_mask(m, o + m, device=None)
-    assert torch.equal(chunk, full[o:])  # step 9
-    upper = torch.ones(m, o + m, dtype=torch.bool).tril()  # case C
+def test_mask_of_a_piece_is_that_of_the_reference():
+    n, o = 7, 3
+    full = causal_mask(n, n, device=None)
+    assert torch.equal(causal_mask(n - o, n, device=None), full[o:])  # the lower right corner
+    upper = torch.ones(n - o, n, dtype=torch.bool).tril()  # case C
+    row, column = torch.arange(o, n)[:, None], torch.arange(n)
+    assert torch.equal(upper, column <= row - o)
     assert ((full[o:].int() - upper.int()).sum(dim=1) == o).all()
 
 
