@@ -51,8 +51,8 @@ def test_split_and_merge_are_those_of_the_page():
 
 def test_layer_of_the_page_is_that_of_the_reference():
     for world in PAGE.steps["10"].worlds:
-        weights = [tensor(f"W_{which}", world) for which in "QKVO"]
-        output = layer(tensor("x", world), *weights, n_heads=len(tensor("y", world)))
+        W_Q, W_K, W_V, W_O = (tensor(f"W_{which}", world) for which in "QKVO")
+        output = layer(tensor("x", world), W_Q, W_K, W_V, W_O, len(tensor("y", world)))
         torch.testing.assert_close(output, tensor("o", world))
 
 
@@ -68,7 +68,7 @@ def test_layer_without_a_head_is_that_of_the_reference():
         gone = torch.arange(p * d_k, (p + 1) * d_k)
         stay = [c for c in range(h * d_k) if c not in gone]
         W_Q, W_K, W_V = (tensor(f"W_{which}", world)[:, stay] for which in "QKV")
-        output = layer(tensor("x", world), W_Q, W_K, W_V, tensor("W_O", world)[stay], n_heads=h - 1)
+        output = layer(tensor("x", world), W_Q, W_K, W_V, tensor("W_O", world)[stay], h - 1)
         torch.testing.assert_close(output, tensor("o_bar", world))
 
 
