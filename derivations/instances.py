@@ -66,12 +66,14 @@ def holds(relation: Relation, world: World) -> bool:
 def varies(e: Any, world: World) -> bool:
     """Whether the value may differ between outcomes: something random stands outside of all expectations."""
     made, seen, ahead = {**world.setting.definitions, **world.model.made}, set(), [e]
-    while ahead:
+    while world.model.independent and ahead:
         bare = ahead.pop().replace(lambda t: isinstance(t, E | Var) and len(t.args) == 1, lambda t: sp.S.One)
-        new = (bare.atoms(sp.Symbol, sp.IndexedBase) | {t.func for t in bare.atoms(AppliedUndef)}) - seen
-        ahead += [made[name][1] for name in new & {*made}]
-        seen |= new
-    return bool(seen & {*world.model.independent})
+        names = bare.atoms(sp.Symbol, sp.IndexedBase) | {t.func for t in bare.atoms(AppliedUndef)}
+        if names & {*world.model.independent}:
+            return True
+        ahead += [made[t][1] for t in (names - seen) & {*made}]
+        seen |= names
+    return False
 
 
 def points(relation: Relation, world: World) -> Iterator[dict[sp.Symbol, int]]:
@@ -87,15 +89,17 @@ def points(relation: Relation, world: World) -> Iterator[dict[sp.Symbol, int]]:
 def value(e: Any, world: World, outcome: Arrays, bound: Mapping[Any, float]) -> float:
     """The number that an expression stands for."""
 
-    def inner(f: Any, more: Mapping[Any, float] | None = None) -> float:
-        return value(f, world, outcome, {**bound, **more} if more else bound)
-
     if isinstance(e, sp.Number):
         return e.p if isinstance(e, sp.Integer) else float(e)
     if isinstance(e, sp.Symbol):
-        return _symbol_value(e, world, outcome, bound)
+        return bound[e] if e in bound else _symbol_value(e, world, outcome)
     if isinstance(e, sp.Indexed):
-        return _entry_value(e.args[0], tuple(int(inner(k)) for k in e.indices), world, outcome)
+        base, *indices = e.args
+        return _entry_value(base, tuple(int(value(k, world, outcome, bound)) for k in indices), world, outcome)
+
+    def inner(f: Any, more: Mapping[Any, float] | None = None) -> float:
+        return value(f, world, outcome, {**bound, **more} if more else bound)
+
     if isinstance(e, sp.Add):
         return math.fsum(inner(a) for a in e.args)
     if isinstance(e, sp.Mul):
@@ -143,9 +147,7 @@ def value(e: Any, world: World, outcome: Arrays, bound: Mapping[Any, float]) -> 
     return float(e.func(*(sp.Float(inner(a)) for a in e.args)))
 
 
-def _symbol_value(e: sp.Symbol, world: World, outcome: Arrays, bound: Mapping[Any, float]) -> float:
-    if e in bound:
-        return bound[e]
+def _symbol_value(e: sp.Symbol, world: World, outcome: Arrays) -> float:
     if e in world.setting.definitions:
         return _defined(e, (), world, outcome)
     made = world.model.made
@@ -261,7 +263,7 @@ def _array(base: sp.IndexedBase, world: World, rng: Random) -> dict[tuple[int, .
     for thing, low, high in world.model.domain:
         if thing == base:
             return {at: rng.uniform(low, high) for at in cells}
-    return {at: _drawn(base, base.label, world.setting, rng) for at in cells}  # what is assumed of it, of each entry
+    return {at: _drawn(base, base.label, world.setting, rng) for at in cells}
 
 
 def _cells(base: sp.IndexedBase, world: World) -> Iterator[tuple[int, ...]]:
