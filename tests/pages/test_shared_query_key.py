@@ -26,13 +26,13 @@ def weights(query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.fixture
-def drawn() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def drawn() -> tuple[torch.Tensor, ...]:
     """Six tokens of width 5, and two matrices that bring them to width 2."""
     generator = torch.Generator().manual_seed(0)
     return tuple(torch.randn(*shape, generator=generator, dtype=torch.float64) for shape in ((6, 5), (5, 2), (5, 2)))
 
 
-def test_two_matrices_act_as_one_of_small_rank(drawn: tuple[torch.Tensor, torch.Tensor, torch.Tensor]):
+def test_two_matrices_act_as_one_of_small_rank(drawn: tuple[torch.Tensor, ...]):
     x, W_Q, W_K = drawn
     B, scores = W_Q @ W_K.T, (x @ W_Q) @ (x @ W_K).T
     torch.testing.assert_close(scores, x @ B @ x.T)
@@ -41,7 +41,7 @@ def test_two_matrices_act_as_one_of_small_rank(drawn: tuple[torch.Tensor, torch.
     assert (scores - scores.T).abs().max() > 0.1
 
 
-def test_scores_with_one_matrix(drawn: tuple[torch.Tensor, torch.Tensor, torch.Tensor]):
+def test_scores_with_one_matrix(drawn: tuple[torch.Tensor, ...]):
     x, W, _ = drawn
     q = x @ W
     scores, u = q @ q.T, torch.linspace(-1, 2, 6, dtype=torch.float64)
@@ -52,7 +52,7 @@ def test_scores_with_one_matrix(drawn: tuple[torch.Tensor, torch.Tensor, torch.T
     assert (scores.square() <= torch.outer(scores.diag(), scores.diag()) + 1e-10).all()
 
 
-def test_weights_with_one_matrix(drawn: tuple[torch.Tensor, torch.Tensor, torch.Tensor]):
+def test_weights_with_one_matrix(drawn: tuple[torch.Tensor, ...]):
     x, W, _ = drawn
     q = x @ W
     scores, alpha = q @ q.T, weights(q, q)
