@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sympy as sp
@@ -27,7 +27,7 @@ class Lemma(Step):
     """
 
     page: str
-    source: Step
+    source: Step = field(repr=False)
     reading: Mapping[str, str]
 
     def how(self) -> str:

@@ -106,6 +106,7 @@ class Derivation:
         self.setting = Setting()
         self.checks: dict[str, Check] = {}
         self.results: dict[str, Any] = {}
+        self.proved_by: dict[str, Step] = {}  # for each result the step that proves it
         self.displays: list[tuple[Block, str]] = []
         self.namespace = self._vocabulary()
         for displayed, code in pairs(name, self.blocks):
@@ -340,18 +341,26 @@ class Derivation:
         if relation != proved:
             raise ValueError(f"the result '{name}' reads {relation}, and step {step} proves {proved}")
         self.results[name] = plain_symbols(relation.right, self.setting)
+        self.proved_by[name] = self.steps[str(step)]
 
 
 def plain_symbols(e: Any, setting: Setting) -> Any:
-    """The formula in symbols that lambdify: an entry at a free index, such as p[i], becomes the symbol p_i."""
+    """The formula in symbols that lambdify: an entry at free indices, such as p[i], becomes the symbol p_i.
+
+    An entry at an index that is summed over stays an entry of its array: x[i, b] does, where b is summed over.
+    """
+    return e.xreplace(entries_at_free_indices(e, setting))
+
+
+def entries_at_free_indices(e: Any, setting: Setting) -> dict[Any, sp.Symbol]:
+    """The entries and deltas at free indices, each with the symbol that takes its place in a result of the page."""
     free, named = e.free_symbols & set(setting.ranges), {}
     for entry in e.atoms(sp.Indexed, sp.KroneckerDelta):
-        if index_symbols(entry) & free:
-            name, indices = (
-                ("delta", entry.args) if isinstance(entry, sp.KroneckerDelta) else (entry.base, entry.indices)
-            )
+        if index_symbols(entry) and index_symbols(entry) <= free:
+            delta = isinstance(entry, sp.KroneckerDelta)
+            name, indices = ("delta", entry.args) if delta else (entry.base, entry.indices)
             named[entry] = sp.Symbol(f"{name}_{''.join(map(str, indices))}", real=True)
-    return e.xreplace(named)
+    return named
 
 
 def names() -> tuple[str, ...]:

@@ -8,7 +8,7 @@ well, a size that the page speaks about does not occur, or small models drawn at
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -41,8 +41,8 @@ class Check:
     number: str
     says: str
     tex: str
-    setting: Setting
-    model: Model
+    setting: Setting = field(repr=False)
+    model: Model = field(repr=False)
 
     def check(self) -> None:
         """Raise `StepFails` unless it holds."""
@@ -152,8 +152,8 @@ class Step(Check):
     because: Sequence[Reason]
     wrong: Sequence[Relation]
     for_all: frozenset[sp.Symbol]
-    earlier: Mapping[int, Step]
-    assumptions: Mapping[str, Assumption]
+    earlier: Mapping[int, Step] = field(repr=False)  # each of which holds those before it
+    assumptions: Mapping[str, Assumption] = field(repr=False)
 
     def check(self) -> None:
         """Raise `StepFails` unless the step is proved by a proof that could have failed."""

@@ -6,16 +6,19 @@ import itertools
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import sympy as sp
 import torch
+from sympy.core.function import AppliedUndef
 
 from veriformer.derivations import PageError, UnknownDerivation, derivation, names
 from veriformer.derivations.index import in_reading_order, index, reports, rests_on, written
-from veriformer.derivations.instances import World, value
-from veriformer.derivations.page import MOVES, Derivation
+from veriformer.derivations.instances import World, points, value
+from veriformer.derivations.notation import Bracket, E, Lim, Partial, Var
+from veriformer.derivations.page import MOVES, Derivation, entries_at_free_indices
 from veriformer.derivations.plain import plain
 from veriformer.derivations.step import Assumption, Counterexample
 from veriformer.reference.attention import scaled_dot_product_attention
@@ -127,6 +130,33 @@ def test_report_of_a_whole_page():
 def lambdified(page: str, result: str, arguments: str):
     symbols = derivation(page).symbols
     return sp.lambdify([symbols[name] for name in arguments.split()], derivation(page).results[result])
+
+
+HELD_OPEN = (E, Var, Partial, Lim, Bracket, sp.Product, AppliedUndef)  # nothing that lambdify knows
+RESULTS = [(page, name) for page in PAGES for name in derivation(page).results]
+
+
+def array(base: Any, world: World) -> np.ndarray:
+    shape = [int(value(length, world, {}, {})) for length in base.shape]
+    entries = [value(base[at], world, world.outcomes[0][1], {}) for at in np.ndindex(*shape)]
+    return np.array(entries).reshape(shape)
+
+
+@pytest.mark.parametrize(
+    ("page", "name"),
+    [(page, name) for page, name in RESULTS if not sp.sympify(derivation(page).results[name]).has(*HELD_OPEN)],
+)
+def test_result_evaluates_to_what_its_step_says(page: str, name: str):
+    found, step = sp.sympify(derivation(page).results[name]), derivation(page).proved_by[name]
+    arrays = sorted(found.atoms(sp.IndexedBase), key=str)
+    symbols = [s for s in found.free_symbols if isinstance(s, sp.Symbol) and s not in {a.label for a in arrays}]
+    formula = sp.lambdify([*symbols, *arrays], found, modules=[{"KroneckerDelta": lambda i, j: int(i == j)}, "numpy"])
+    entries = {s: entry for entry, s in entries_at_free_indices(step.relation.right, step.setting).items()}
+    for world in step.worlds[:6]:
+        for point in itertools.islice(points(step.relation, world), 4):
+            at = [value(entries.get(s, s), world, world.outcomes[0][1], point) for s in symbols]
+            expected = value(step.relation.right, world, world.outcomes[0][1], point)
+            assert formula(*at, *(array(base, world) for base in arrays)) == pytest.approx(expected, rel=1e-9)
 
 
 def test_variance_agrees_with_a_sample():
