@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+import unicodedata
 
 WIDTH = 78
 WORDS = {
@@ -71,14 +72,23 @@ def _table(markdown: str) -> list[str]:
     """The rows, without their heading in a table of symbols; the last column is wrapped, the others are not."""
     rows = [[plain_prose(cell) for cell in re.split(r"(?<!\\)\|", row.strip("|"))] for row in markdown.splitlines()]
     del rows[1], rows[: len(rows[0]) == 2]
-    widths = [2 + max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
+    widths = [2 + max(map(_width, column)) for column in zip(*rows, strict=True)][:-1]
     return [
         line
         for *cells, final in rows
         for line in textwrap.wrap(
-            "".join(map(str.ljust, cells, widths)) + final, WIDTH, subsequent_indent=" " * sum(widths)
+            "".join(map(_padded, cells, widths)) + final, WIDTH, subsequent_indent=" " * sum(widths)
         )
     ]
+
+
+def _width(text: str) -> int:
+    """How many columns the text takes: an accent stands above the letter before it."""
+    return sum(not unicodedata.combining(letter) for letter in text)
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - _width(text))
 
 
 def wrapped(text: str, indent: str = "") -> list[str]:
