@@ -14,6 +14,7 @@ import sympy as sp
 import torch
 from sympy.core.function import AppliedUndef
 
+from veriformer.claims.ledger import CLAIMS
 from veriformer.derivations import PageError, UnknownDerivation, derivation, names
 from veriformer.derivations.index import in_reading_order, index, reports, rests_on, written
 from veriformer.derivations.instances import World, points, value
@@ -21,6 +22,7 @@ from veriformer.derivations.notation import Bracket, E, Lim, Partial, Var
 from veriformer.derivations.page import MOVES, Derivation, entries_at_free_indices
 from veriformer.derivations.plain import plain
 from veriformer.derivations.step import Assumption, Counterexample
+from veriformer.properties import LAWS
 from veriformer.reference.attention import scaled_dot_product_attention
 
 ROOM = Path(__file__).parent.parent / "derivations"
@@ -74,7 +76,13 @@ class TestPage:
         assert all((ROOM.parent / code.partition("::")[0]).exists() for code in derivation(page).code)
         links = re.findall(r"\]\((?!https?:)([^)#]+)", text)
         assert all((ROOM / link).exists() for link in links)
-        assert set(derivation(page).uses) <= set(PAGES)
+        assert set(derivation(page).properties) <= set(LAWS)
+
+
+def test_claims_and_pages_know_each_other():
+    supported = {claim for page in PAGES for claim in derivation(page).claims}
+    assert supported <= {claim.id for claim in CLAIMS}
+    assert {claim.id for claim in CLAIMS if "D" in claim.asks} <= supported
 
 
 class TestIndex:
