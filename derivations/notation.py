@@ -30,6 +30,9 @@ class E(Function):
 
     nargs = (1, 2)
 
+    def _eval_evalf(self, prec: int) -> None:
+        """Without this SymPy takes E(1) for a number by the name of this class, 2.718…, when asked for its sign."""
+
 
 class Var(Function):
     """`Var(f)` = E[f²] − E[f]². `Var(f, q)`: the same with every entry of the vector q held fixed."""
