@@ -149,7 +149,10 @@ class _Reader:
             value = self.expression()
             if token == "[" and self.peek() in (r"\le", "<"):
                 strict = self.take() == "<"
-                value = Bracket(self.expression() - value - int(strict))
+                distance = self.expression() - value
+                if strict and not distance.is_integer:
+                    raise TexError("[a < b] is read for integers only, as [a + 1 ≤ b]")
+                value = Bracket(distance - int(strict))
             self.take(CLOSING[token])
             return value
         if token == r"\lvert":
@@ -227,7 +230,11 @@ class _Reader:
         high = self.group()
         body = self.expression()
         self.take(r"\mathrm{d}")
-        return sp.Integral(body, (self.variable(), low, high))
+        variable = self.variable()
+        signed = variable.is_nonnegative and not (low.is_nonnegative and high.is_nonnegative)
+        if variable.is_integer or variable.is_nonpositive or not variable.is_real or signed:
+            raise TexError(f"{variable} is declared as what it is not everywhere from {low} to {high}")
+        return sp.Integral(body, (variable, low, high))
 
     def limit(self) -> Any:
         self.take("_")
@@ -265,6 +272,8 @@ class _Reader:
                 low, high = sp.S.Zero, self.ranges[index] - 1
         if index in self.bound:
             raise TexError(f"{index} is already the index of an outer sum")
+        if not sp.sympify(low).is_nonnegative:
+            raise TexError(f"{index} stands for a place, and would start at {low}, which may lie before the first one")
         self.bound.append(index)
         body = self.product()
         self.bound.pop()
