@@ -8,6 +8,7 @@ import sympy as sp
 
 from .notation import Lim, Partial
 from .rewrites import CannotRewrite, Context, Rewrite, named
+from .signs import positive
 from .trees import canonical, peel, rebuild
 
 
@@ -50,17 +51,21 @@ def antiderivative(number: int) -> Rewrite:
         if known is None or known.sign != "=" or not isinstance(known.left, Partial):
             raise CannotRewrite(f"step {number} is not a derivative proved earlier under the same assumptions")
         whole, variable = known.left.args
+        made = {*context.setting.definitions, *context.model.made}
+        if not isinstance(variable, sp.Symbol) or whole.atoms(sp.Symbol, sp.IndexedBase) & made:
+            raise CannotRewrite(f"{variable} may hide in {whole}, or may be one variable or another")
         if not continuous(whole, variable):
             raise CannotRewrite(f"{whole} is not seen to be continuous in {variable}")
 
         def at(end: Any) -> Any:
-            return sp.limit(whole, variable, end) if end.is_infinite else whole.xreplace({variable: end})
+            return _limit(whole, variable, end) if end.is_infinite else whole.xreplace({variable: end})
 
         def visit(node: Any) -> Any:
             node = rebuild(node, visit)
             if isinstance(node, sp.Integral):
                 body, (x, low, high) = peel(node)
-                inside = low.is_nonnegative or not variable.is_nonnegative
+                signed = any(v.is_nonnegative or v.is_nonpositive for v in (variable, x))
+                inside = not signed or (low.is_nonnegative and high.is_nonnegative and not x.is_nonpositive)
                 if inside and canonical(sp.expand(body.xreplace({x: variable}) - known.right)) == 0:
                     return at(high) - at(low)
             return node
@@ -85,14 +90,59 @@ def limit(e: Any, context: Context) -> Any:
     made = {*context.setting.definitions, *context.model.made}
 
     def taken(f: Any, c: Any, where: Any) -> Any:
-        if f.has(sp.Sum, sp.Product, Partial, Lim) or f.atoms(sp.Symbol, sp.IndexedBase) & made:
+        if not _written_out(f) or ({c} | f.atoms(sp.Symbol, sp.IndexedBase)) & made:
             raise CannotRewrite(f"limit wants what is written out, not {f}")
-        try:
-            found = sp.limit(f, c, where)
-        except NotImplementedError as error:
-            raise CannotRewrite(f"the limit of {f} at {where} is not seen") from error
-        if found.has(sp.oo, sp.zoo, sp.nan, sp.sign, sp.Limit, sp.AccumBounds) or found.has(c):
-            raise CannotRewrite(f"the limit of {f} at {where} is not seen")
-        return found
+        return _limit(f, c, where)
 
     return e.replace(Lim, taken)
+
+
+def _limit(f: Any, c: Any, where: Any) -> Any:
+    """The limit as SymPy finds it, where no coefficient of what moves may be 0: SymPy thinks of none that is."""
+    if not _generic(f, c):
+        raise CannotRewrite(f"the limit of {f} is another one where a coefficient is 0")
+    try:
+        found = sp.limit(f, c, where)
+    except (NotImplementedError, TypeError) as error:
+        raise CannotRewrite(f"the limit of {f} at {where} is not seen") from error
+    if found.has(sp.oo, sp.zoo, sp.nan, sp.sign, sp.Limit, sp.AccumBounds) or found.has(c):
+        raise CannotRewrite(f"the limit of {f} at {where} is not seen")
+    return found
+
+
+def _written_out(f: Any) -> bool:
+    known = (sp.Number, sp.NumberSymbol, sp.Symbol, sp.Indexed, sp.Add, sp.Mul, sp.Pow, sp.exp, sp.log)
+    if isinstance(f, sp.Indexed):
+        return True
+    return isinstance(f, (*known, sp.sin, sp.cos, sp.tanh)) and all(map(_written_out, f.args))
+
+
+def _generic(f: Any, c: Any) -> bool:
+    """Whether each c-dependent term, once multiplied out, has a factor without c that is seen not to be 0."""
+    if not f.has(c):
+        return True
+    if isinstance(f, sp.Pow) and not f.exp.has(c):
+        return bool(_not_zero(f.exp)) and _generic(f.base, c)
+    if isinstance(f, sp.Add | sp.Mul):
+        found: dict[Any, Any] = {}
+        for term in sp.Add.make_args(sp.expand(f)):
+            fixed, moving = term.as_independent(c, as_Add=False)
+            found[moving] = found.get(moving, sp.S.Zero) + fixed
+        whole = all(_not_zero(fixed) for moving, fixed in found.items() if moving != 1)
+        parts = (factor for moving in found for factor in sp.Mul.make_args(moving))
+        return whole and all(not part.has(c) or (part != f and _inside(part, c)) for part in parts)
+    return _inside(f, c)
+
+
+def _inside(f: Any, c: Any) -> bool:
+    if f == c:
+        return True
+    if isinstance(f, sp.Add):
+        return _generic(f, c)
+    if isinstance(f, sp.Mul):
+        return False
+    return all(_generic(part, c) for part in f.args)
+
+
+def _not_zero(e: Any) -> bool:
+    return positive(e) or positive(sp.expand(-e))

@@ -110,6 +110,8 @@ EARLIER = {
     1: Relation(Partial(-sp.exp(-(z**2) / 2), z), "=", z * sp.exp(-(z**2) / 2)),
     2: Relation(Partial(-1 / z, z), "=", 1 / z**2),
     3: Relation(Partial(lam**2, lam), "=", 2 * lam),
+    4: Relation(Partial(q, z), "=", 2 * z),
+    5: Relation(Partial(x[i] ** 2 / 2, x[j]), "=", x[i] * delta(i, j)),
 }
 
 
@@ -173,8 +175,16 @@ def test_bounds_leaves_alone_what_the_ranges_do_not_decide(e: Any):
         ),
         (calculus.antiderivative(2), sp.Integral(1 / z**2, (z, -1, 1)), Model(), "not seen to be continuous"),
         (calculus.antiderivative(9), p, Model(), "step 9 is not a derivative"),
-        (calculus.limit, Lim(sp.exp(p * z), z, sp.oo), Model(), "is not seen"),
+        (calculus.limit, Lim(sp.exp(p * z), z, sp.oo), Model(), "where a coefficient is 0"),
+        (calculus.limit, Lim(sp.exp(z), z, sp.oo), Model(), "is not seen"),
         (calculus.limit, Lim(over(i, x[i]) / z, z, sp.oo), Model(), "wants what is written out"),
+        (calculus.limit, Lim(sp.Function("f")(1 / z), z, sp.oo), Model(), "wants what is written out"),
+        (calculus.limit, Lim(E(1 / z), z, sp.oo), Model(), "wants what is written out"),
+        (calculus.limit, Lim(z / (1 + z), z, sp.oo), Model(where={z: q}), "wants what is written out"),
+        (calculus.limit, Lim((p * z + 1) / (p * z + 2), z, sp.oo), Model(), "where a coefficient is 0"),
+        (calculus.limit, Lim(1 / (1 + p**2 * z), z, sp.oo), Model(), "where a coefficient is 0"),
+        (calculus.antiderivative(4), sp.Integral(2 * z, (z, 0, 1)), Model(where={q: z**2}), "may hide in q"),
+        (calculus.antiderivative(5), sp.Integral(x[i] * delta(i, j), (z, 0, 1)), Model(), "one variable or another"),
     ],
 )
 def test_move_refuses(move: Any, e: Any, model: Model, message: str):
@@ -319,6 +329,8 @@ SIGNS = [
     (1 - 1 / sp.tanh(p) ** 2, False),
     (1 - E(sp.tanh(p) ** 2), True),
     (1 - E(p**2), False),
+    (E(sp.S.One) - 2, False),  # SymPy would take E(1) for 2.718…
+    (E(sp.S.NegativeOne), False),
     (1 - 2 ** (-n), True),
     (1 - sp.Rational(1, 2) ** (-n), False),
     (1 - 2**n, False),
@@ -461,6 +473,10 @@ def test_reads(line: str, expected: Any):
         (r"\lim_{z \to 0} z = 0", "a limit is one at infinity"),
         (r"\int_{0}^{1} z \, \mathrm{d} i = 0", "i is not a number that can vary"),
         (r"\int_{0}^{1} z = 0", "expected"),
+        (r"\int_{-1}^{1} \lvert \lambda \rvert \, \mathrm{d} \lambda = 0", "what it is not everywhere from -1 to 1"),
+        (r"\int_{0}^{-1} \lambda \, \mathrm{d} \lambda = 0", "what it is not everywhere from 0 to -1"),
+        (r"[p < q] = 0", "for integers only"),
+        (r"\sum_{i=-1}^{0} \lvert i \rvert = -1", "may lie before the first one"),
         (r"\lvert p = 0", "expected"),
     ],
 )
