@@ -92,6 +92,8 @@ def unfold(*names: str) -> Rewrite:
 def suppose(e: Any, context: Context) -> Any:
     """Replace names by what the circumstances of this step say that they are made of."""
     for thing, (letters, body) in context.model.made.items():
+        if thing in set(context.setting.ranges) - context.setting.places or {*letters} & context.setting.places:
+            raise CannotRewrite(f"{thing} is made of others for every index, and not for one place or by one index")
         e = _instantiate(e, thing, letters, body)
     return e
 

@@ -107,6 +107,10 @@ class Model:
             raise ValueError(f"{', '.join(map(str, both))} cannot be independent and made of others")
         if both := set(self.permutations) & set(self.made):
             raise ValueError(f"{', '.join(map(str, both))} cannot be any permutation and made of others")
+        for left in self.where:
+            letters = left.indices if isinstance(left, sp.Indexed) else ()
+            if len(set(letters)) < len(letters) or not all(isinstance(k, sp.Symbol) for k in letters):
+                raise ValueError(f"what a name is made of is said for every index, each a letter; found {left}")
         for name, (_, body) in self.made.items():
             refuse_other_sign(name, body)
 
@@ -148,6 +152,8 @@ class Setting:
 
     def indices(self, letters: str, size: sp.Expr) -> list[sp.Symbol]:
         """Declare indices, given with spaces between, which range over `size` entries, counted from 0 as arrays are."""
+        if moving := sp.sympify(size).free_symbols & (set(self.ranges) - self.places):
+            raise ValueError(f"the range of {letters} would depend on {moving}, which moves itself")
         found = [self.symbol(letter, integer=True, nonnegative=True) for letter in letters.split()]
         self.ranges.update(dict.fromkeys(found, size))
         return found
@@ -230,6 +236,12 @@ class Setting:
         kinds = sp.Symbol | sp.IndexedBase | UndefinedFunction
         if name in self.definitions or isinstance(name, Selection) or not isinstance(name, kinds):
             raise ValueError(f"a definition has a new name on its left, found {left}")
+        if name in self.ranges:
+            raise ValueError(f"{name} is an index, and takes every value of its range")
+        if isinstance(name, sp.IndexedBase) and (
+            len(set(letters)) < len(letters) or not set(letters) <= set(self.ranges) - self.places
+        ):
+            raise ValueError(f"a definition is one for every index, each a letter of its own; found {left}")
         loose = (right.free_symbols & set(self.ranges)) - set(letters) - self.places
         if loose:
             raise ValueError(f"the right side of {left} uses {loose}, which the left side does not introduce")

@@ -513,3 +513,40 @@ def test_a_page_says_on_which_pages_it_rests():
 def test_a_lemma_that_the_other_page_does_not_prove_fails():
     page = Derivation("page", FRONT + SUM_OF_SOFTMAX.replace(r"\sum_i p_i = 1", r"\sum_i p_i = 2"))
     assert re.search("softmax_jacobian, step 2 says .* and not", page.check().steps[0].message)
+
+
+# --- declarations that would say something else than the page ---
+
+
+@pytest.mark.parametrize(
+    ("left", "message"),
+    [
+        (lambda u, w, k, place: u[0], "one for every index"),
+        (lambda u, w, k, place: u[place], "one for every index"),
+        (lambda u, w, k, place: w[k, k], "one for every index"),
+        (lambda u, w, k, place: k, "k is an index"),
+    ],
+)
+def test_a_definition_is_one_for_every_index(left: Any, message: str):
+    setting = Setting()
+    size = setting.size("n")
+    (k,), place = setting.indices("k", size), setting.place("m", size)
+    u, w = setting.vector("u", size, real=True), setting.matrix("w", size, size, real=True)
+    with pytest.raises(ValueError, match=message):
+        setting.define(left(u, w, k, place), sp.S.One)
+
+
+def test_circumstances_are_said_for_every_index():
+    for left in (x[0], W[i, i]):
+        with pytest.raises(ValueError, match="for every index, each a letter"):
+            Model(where={left: a})
+    for left in (x[m], i):
+        with pytest.raises(CannotRewrite, match="for every index, and not for one place or by one index"):
+            moves.suppose(total(i, x[i]), Context(SETTING, Model(where={left: sp.S.Zero})))
+
+
+def test_the_range_of_an_index_depends_on_no_other():
+    setting = Setting()
+    (k,) = setting.indices("k", setting.size("n"))
+    with pytest.raises(ValueError, match="the range of l would depend on"):
+        setting.indices("l", k + 1)
