@@ -278,5 +278,13 @@ def refuse_other_sign(name: Any, body: Any) -> None:
         for case, _ in pieces:
             refuse_other_sign(name, case)
         return
-    if (declared.is_positive and not positive(body)) or (declared.is_nonnegative and not nonnegative(body)):
-        raise ValueError(f"{name} is declared with a sign that {body} does not show")
+    labels = {base.label for base in body.atoms(sp.IndexedBase)}
+    shown = {"positive": positive(body), "nonnegative": nonnegative(body)}
+    shown |= {"negative": positive(sp.expand(-body)), "nonpositive": nonnegative(sp.expand(-body))}
+    shown |= {"nonzero": shown["positive"] or shown["negative"] or body.is_nonzero}
+    shown |= {kind: getattr(body, f"is_{kind}") for kind in ("integer", "even", "odd", "prime", "zero", "rational")}
+    shown |= {"real": all(t.is_extended_real for t in body.atoms(sp.Symbol, sp.Indexed) if t not in labels)}
+    if missing := [kind for kind, seen in shown.items() if getattr(declared, f"is_{kind}") and not seen]:
+        if set(missing) <= {"positive", "nonnegative", "negative", "nonpositive", "nonzero"}:
+            raise ValueError(f"{name} is declared with a sign that {body} does not show")
+        raise ValueError(f"{name} is declared {', '.join(missing)}, which {body} does not show")

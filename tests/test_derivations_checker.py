@@ -436,6 +436,13 @@ def test_a_name_cannot_be_declared_with_a_sign_that_its_definition_does_not_show
         setting.define(claimed, real)
     with pytest.raises(ValueError, match="t is declared with a sign"):
         Model(where={claimed: real})
+    below, whole, plain = setting.symbol("b", negative=True), setting.size("w"), setting.symbol("z")
+    with pytest.raises(ValueError, match="b is declared with a sign"):
+        setting.define(below, real**2)
+    with pytest.raises(ValueError, match="w is declared integer, which t does not show"):
+        Model(where={whole: claimed})
+    with pytest.raises(ValueError, match="r is declared real, which z does not show"):
+        setting.define(real, plain)
 
 
 def test_what_is_independent_cannot_be_made_of_others():
