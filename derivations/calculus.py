@@ -98,8 +98,14 @@ def limit(e: Any, context: Context) -> Any:
 
 
 def _limit(f: Any, c: Any, where: Any) -> Any:
-    """The limit as SymPy finds it, where no coefficient of what moves may be 0: SymPy thinks of none that is."""
+    """The limit as SymPy finds it, which thinks of no coefficient that is 0: so at 0 it has to be the same formula."""
     if not _generic(f, c):
+        unclear = [p for p in f.free_symbols - {c} if p.is_Symbol and p.is_real and p.is_nonzero is None]
+        for p in sorted((p for p in unclear if p.is_integer is None), key=str):
+            away = sp.Dummy(p.name, real=True, nonzero=True, nonnegative=p.is_nonnegative)
+            found = _limit(f.xreplace({p: away}), c, where).xreplace({away: p})
+            if _limit(f.xreplace({p: sp.S.Zero}), c, where) == found.xreplace({p: sp.S.Zero}):
+                return found
         raise CannotRewrite(f"the limit of {f} is another one where a coefficient is 0")
     try:
         found = sp.limit(f, c, where)
@@ -145,4 +151,8 @@ def _inside(f: Any, c: Any) -> bool:
 
 
 def _not_zero(e: Any) -> bool:
-    return positive(e) or positive(sp.expand(-e))
+    if isinstance(e, sp.Mul):
+        return all(map(_not_zero, e.args))
+    if isinstance(e, sp.Pow):
+        return _not_zero(e.base)
+    return positive(e) or positive(sp.expand(-e)) or bool(e.is_Symbol and e.is_nonzero)
