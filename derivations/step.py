@@ -13,13 +13,14 @@ from functools import cached_property
 from typing import Any
 
 import sympy as sp
+from sympy.core.function import AppliedUndef
 
 from .instances import World, holds, worlds
-from .notation import Relation
+from .notation import E, Lim, Partial, Relation, Var
 from .rewrites import CannotRewrite, Context, Rewrite
 from .setting import Model, Setting
 from .signs import nonnegative, real, sight
-from .trees import canonical
+from .trees import BINDING, canonical
 
 
 class StepFails(AssertionError):
@@ -206,9 +207,17 @@ class Step(Check):
         """Raise `StepFails` unless the rewrites reach 0; for an inequality, 0 after what `because` contributes."""
         if relation.sign == "=" and sight in self.by:
             raise StepFails("an equation does not follow from a sign")
+        if hidden := bound(relation) & self.hidden(relation):
+            raise StepFails(f"{', '.join(map(str, hidden))} moves, and hides in a name that would not move with it")
         *_, left = self.residues(relation)
         if left != 0:
             raise StepFails(f"after {self.how()} this is left, not 0: {left}")
+
+    def hidden(self, relation: Relation) -> set[Any]:
+        """The names that stand for others here, and the symbols in what they stand for."""
+        made = {**self.setting.definitions, **self.model.made}
+        used = closure((relation.left, relation.right), made) & {*made}
+        return used.union(*(made[name][1].free_symbols - {*made[name][0]} for name in used))
 
     def proves(self, relation: Relation) -> bool:
         """Whether the rewrites prove the relation."""
@@ -228,7 +237,15 @@ class Step(Check):
 
     def contribution(self) -> Any:
         """The sum of what the reasons contribute."""
+        for reason in self.because:
+            if reason.over and (reason.over[0] in self.setting.places or reason.over[0] in self.supposed_of):
+                raise StepFails(f"{reason} speaks of one {reason.over[0]} only, and cannot be added up over it")
         return sp.Add(*(reason.contribution(self.difference(reason.source)) for reason in self.because))
+
+    @property
+    def supposed_of(self) -> set[Any]:
+        """The index of which a hypothesis speaks."""
+        return {self.context.hypothesis[1]} if self.context.hypothesis else set()
 
     def difference(self, source: Source) -> Any:
         """What an earlier step, an assumption or the hypothesis of an induction says to be nonnegative."""
@@ -258,14 +275,32 @@ class Step(Check):
 
     def _assumed(self, name: str) -> Relation | None:
         stated = self.assumptions.get(name)
-        if stated is None or not _specialises(self.model, stated.model) or len(stated.relations) != 1:
+        if stated is None or len(stated.relations) != 1 or not self._inherits(stated.relations[0], stated.model):
             return None
         return stated.relations[0]
+
+    def _inherits(self, relation: Relation, general: Model) -> bool:
+        """Whether what was shown of `general` holds here: all that was assumed is, and no name has begun to move.
+
+        A mean or a derivative says something else when what was fixed in it has become random, or depends on what moves.
+        """
+        if not _specialises(self.model, general):
+            return False
+        made = {**self.setting.definitions, **general.made}
+        names = closure((relation.left, relation.right), made)
+        bodies = [relation.left, relation.right, *(made[name][1] for name in names & {*made})]
+        moving = set().union(*(moved(body) for body in bodies))
+        random = {*self.model.independent} if any(body.has(E, Var) for body in bodies) else set()
+        if names & random - {*general.independent}:
+            return False
+        everything = {**self.setting.definitions, **self.model.made}
+        new = names & ({*self.model.made} - {*general.made})
+        return not any(closure((everything[name][1],), everything) & (moving | random) for name in new)
 
     @cached_property
     def context(self) -> Context:
         """What the rewrites may rely on."""
-        usable = {n: s.relation for n, s in self.earlier.items() if _specialises(self.model, s.model)}
+        usable = {n: s.relation for n, s in self.earlier.items() if self._inherits(s.relation, s.model)}
         return Context(self.setting, self.model, usable)
 
 
@@ -303,6 +338,8 @@ class Induction(Step):
 
     def prove(self, relation: Relation) -> None:
         """Raise `StepFails` unless both parts are proved."""
+        if self.on not in set(self.setting.ranges) - self.setting.places:
+            raise StepFails(f"{self.on} does not take the values 0, 1, 2 and so on up to a length")
         for part in self.parts(relation):
             part.prove(part.relation)
 
@@ -339,6 +376,30 @@ class Counterexample(Step):
                 raise StepFails(f"the assumption '{assumption.number}' is {'kept' if kept else 'violated too'} here")
         if not self.disagreeing(self.earlier[self.breaks].relation):
             raise StepFails(f"step {self.breaks} holds here as well: '{self.drops}' is not needed for it")
+
+
+def closure(expressions: Sequence[Any], made: Mapping[Any, tuple[Any, Any]]) -> set[Any]:
+    """The names in these expressions, and in what these names stand for."""
+    seen: set[Any] = set()
+    ahead = list(expressions)
+    while ahead:
+        e = ahead.pop()
+        names = e.atoms(sp.Symbol, sp.IndexedBase) | {t.func for t in e.atoms(AppliedUndef)}
+        ahead += [made[name][1] for name in (names - seen) & {*made}]
+        seen |= names
+    return seen
+
+
+def bound(relation: Relation) -> set[Any]:
+    """The variables of the sums, products, integrals and limits in a relation."""
+    sides = sp.Tuple(relation.left, relation.right)
+    return {v for t in sides.atoms(*BINDING) for v in t.variables} | {t.args[1] for t in sides.atoms(Lim)}
+
+
+def moved(e: Any) -> set[Any]:
+    """The names in which an expression has derivatives, integrals and limits."""
+    variables = {v for t in e.atoms(sp.Integral) for v in t.variables} | {t.args[1] for t in e.atoms(Lim)}
+    return variables | {getattr(t.args[1], "base", t.args[1]) for t in e.atoms(Partial)}
 
 
 def _specialises(model: Model, general: Model) -> bool:

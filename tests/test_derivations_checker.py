@@ -439,7 +439,7 @@ def test_a_name_cannot_be_declared_with_a_sign_that_its_definition_does_not_show
     below, whole, plain = setting.symbol("b", negative=True), setting.size("w"), setting.symbol("z")
     with pytest.raises(ValueError, match="b is declared with a sign"):
         setting.define(below, real**2)
-    with pytest.raises(ValueError, match="w is declared integer, which t does not show"):
+    with pytest.raises(ValueError, match="w is declared integer"):
         Model(where={whole: claimed})
     with pytest.raises(ValueError, match="r is declared real, which z does not show"):
         setting.define(real, plain)
@@ -557,3 +557,52 @@ def test_the_range_of_an_index_depends_on_no_other():
     (k,) = setting.indices("k", setting.size("n"))
     with pytest.raises(ValueError, match="the range of l would depend on"):
         setting.indices("l", k + 1)
+
+
+# --- what a proof may take from elsewhere ---
+
+
+def test_what_moves_does_not_hide_in_a_name():
+    hidden = Setting()
+    size = hidden.size("n")
+    u, place, r, square = hidden.vector("u", size, real=True), hidden.place("m", size), *hidden_pair(hidden)
+    first = hidden.symbol("f", real=True)
+    hidden.define(first, u[place])
+    for line, by in ((r"\sum_m f = n f", moves.linear), (r"\int_{0}^{1} s \, \mathrm{d} r = s", moves.expand)):
+        (relation,) = read(line, hidden.names, hidden.ranges)
+        step = replace(a_step("a = b", by), setting=hidden, relation=relation)
+        with pytest.raises(StepFails, match="hides in a name that would not move with it"):
+            step.prove(relation)
+    assert square in hidden.definitions
+    with pytest.raises(StepFails, match="c moves, and hides in a name"):
+        a_step(r"\lim_{c \to \infty} \frac{1}{c} = \frac{1}{a}", moves.suppose, model=Model(where={c: a})).check()
+
+
+def hidden_pair(setting: Setting) -> tuple[Any, Any]:
+    r, square = setting.symbol("r", real=True), setting.symbol("s", real=True)
+    setting.define(square, r**2)
+    return r, square
+
+
+@pytest.mark.parametrize(
+    ("line", "by", "general", "special"),
+    [
+        (r"\mathbb{E}[x_i^2] = x_i^2", moves.linear, Model(), Model(independent={x: two_moments(sp.S.Zero, sp.S.One)})),
+        (r"\mathbb{E}[q_i x_i] = 0", moves.linear, NORMAL, replace(NORMAL, where={x[i]: q[i]})),
+        (r"\frac{\partial}{\partial x_j} (x_i y_i) = \delta_{ij} y_i", moves.differentiate, Model(), Model(where={y[i]: x[i]})),
+    ],
+)
+def test_a_mean_or_a_derivative_is_another_one_where_more_moves(line: str, by: Any, general: Model, special: Model):
+    proved = a_step(line, by, model=general)
+    step = a_step(line, moves.using(1), model=special, earlier={1: proved})
+    with pytest.raises(CannotRewrite, match="step 1 is not an equation proved earlier under the same"):
+        step.prove(step.relation)
+    other = Model(independent={y: two_moments(sp.S.Zero, sp.S.One)}) if general == Model() else general
+    kept = replace(general, independent={**general.independent, **other.independent}, where={c: sp.S.One})
+    assert (y not in other.independent or "y" not in line) <= bool(replace(step, model=kept).context.earlier)
+
+
+def test_what_is_said_of_one_place_is_not_added_up_over_all():
+    of_one_place = {1: a_step(r"a \le x_m")}
+    with pytest.raises(StepFails, match="speaks of one m only"):
+        a_step(r"0 \le \sum_m (x_m - a)", moves.expand, because=(Reason(1, sp.S.One, (m, 0, n - 1)),), earlier=of_one_place).check()

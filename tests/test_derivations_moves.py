@@ -104,6 +104,7 @@ MOVES: list[tuple[Any, Any, Model]] = [
     (calculus.half_angle, sp.sin(p + q) ** 2 + sp.cos(p / 2) ** 5 + over(i, sp.sin(x[i] / 2) ** 3), Model()),
     (calculus.antiderivative(1), sp.Integral(z * sp.exp(-(z**2) / 2), (z, 0, sp.oo)), Model()),
     (calculus.antiderivative(1), sp.Integral(p * sp.exp(-(p**2) / 2), (p, -sp.oo, q)), Model()),
+    (calculus.limit, Lim((1 - p**2 / n) ** (-n / 2), n, sp.oo), Model()),
     (calculus.limit, Lim((1 + z) / (2 * z) + sp.exp(-lam * z), z, sp.oo), Model()),
 ]
 EARLIER = {
@@ -279,6 +280,20 @@ def test_induction_needs_its_hypothesis_and_its_base():
 def test_the_hypothesis_speaks_of_one_t_alone():
     with pytest.raises(StepFails, match=r"this is left|changes nothing"):
         proof_by_induction(r"S_t = \sum_{s=0}^{t-1} b_s", "1", OPENED, [rewrites.hypothesis]).check()
+
+
+def test_induction_is_on_an_index_alone():
+    for line, on, wrong in ((r"\cos(\pi p)^2 = 1", p, "0"), (r"n = n^2", n, "0")):
+        with pytest.raises(StepFails, match="does not take the values 0, 1, 2"):
+            proof_by_induction(line, wrong, [], [rewrites.hypothesis], on=on).prove(Relation(p, "=", p))
+
+
+def test_a_hypothesis_is_not_added_up_over_its_index():
+    reason = Reason("hypothesis", 1 / (T - 1), (t, sp.S.Zero, T - 1))
+    line = r"0 \le (1 - \delta_{t,0}) (T - 1) p"
+    proof = proof_by_induction(line, "1", [], [rewrites.linear, rewrites.collapse], because=(reason,))
+    with pytest.raises(StepFails, match="speaks of one t only"):
+        proof.prove(proof.relation)
 
 
 # --- signs and reasons ---
