@@ -31,6 +31,8 @@ def gaussian(e: Any, context: Context) -> Any:
     """
 
     def expected(f: Any, *given: Any) -> Any:
+        if {*given} & {*context.setting.definitions, *context.model.made}:
+            raise CannotRewrite(f"what is held fixed with {given[0]}, which is made of others, is not seen")
         moving = ({*context.random()} - {*given}) | {*context.setting.definitions}
         normal = {x for x, entry in context.model.independent.items() if entry.normal and x not in given}
         outside, exponentials = [], []

@@ -99,6 +99,9 @@ def suppose(e: Any, context: Context) -> Any:
 
 
 def _instantiate(e: Any, thing: Any, letters: tuple[sp.Symbol, ...], body: sp.Expr) -> Any:
+    if any(getattr(t.args[1], "base", t.args[1]) == thing for t in e.atoms(Partial)):
+        raise CannotRewrite(f"there is a derivative in {thing}, which {body} would not be")
+
     def opened(t: Any, values: tuple[Any, ...]) -> Any:
         found = fresh(body).xreplace(dict(zip(letters, values, strict=True)))
         return t if found.has(sp.Piecewise) else found  # a recursion opens at 0 and at t + 1 only
@@ -116,7 +119,7 @@ def _instantiate(e: Any, thing: Any, letters: tuple[sp.Symbol, ...], body: sp.Ex
 def _of_their_kind(arguments: tuple[Any, ...], letters: tuple[sp.Symbol, ...]) -> tuple[Any, ...]:
     """The arguments of a function, if each is what its definition takes its letter for: positive, an integer, …"""
     for argument, letter in zip(arguments, letters, strict=True):
-        for kind in ("positive", "nonnegative", "nonzero", "integer", "real"):
+        for kind in ("positive", "nonnegative", "negative", "nonpositive", "nonzero", "integer", "even", "odd", "real"):
             if getattr(letter, f"is_{kind}") and not getattr(sp.sympify(argument), f"is_{kind}"):
                 raise CannotRewrite(f"a function is defined where {letter} is {kind}, and asked for {argument}")
     return arguments
@@ -295,11 +298,16 @@ def cases(e: Any, context: Context) -> Any:
 
     Wanted where they stand in an exponent, in a maximum or in an absolute value.
     """
-    signs = context.setting.signs
+    law, opened = context.model.independent, {*context.setting.definitions, *context.model.made}
+    signs = {
+        s for s in context.setting.signs - opened if s not in law or law[s].moments.get(2) == law[s].moments.get(4) == 1
+    }  # what is random and has E[(s² − 1)²] = 0 is a sign
 
     def split(node: Any) -> Any:
         bound = {v for t in node.atoms(*BINDING) for v in t.variables}
+        averaged = set().union(*(t.atoms(sp.Symbol, sp.Indexed) for t in node.atoms(E, Var, Partial)))
         free = [t for t in node.atoms(sp.Symbol, sp.Indexed, sp.KroneckerDelta, Bracket) if not t.free_symbols & bound]
+        free = [t for t in free if t not in averaged]
         for choice in sorted(free, key=str):
             if isinstance(choice, sp.KroneckerDelta | Bracket):
                 yes, no = (split(node.xreplace({choice: value})) for value in (sp.S.One, sp.S.Zero))
@@ -335,6 +343,8 @@ def independence(e: Any, context: Context) -> Any:
     opaque = {*context.setting.definitions, *context.model.made}
 
     def expected(f: Any, *given: Any) -> Any:
+        if opaque & {*given}:
+            raise CannotRewrite(f"what is held fixed with {given[0]}, which is made of others, is not seen")
         f = sp.expand(f)
         if f.has(sp.Sum) or f.has(*opaque):
             raise CannotRewrite(f"independence speaks of products of entries, not of E[{f}]; open it first")
@@ -387,7 +397,7 @@ def differentiate(e: Any, context: Context) -> Any:
     made = {*context.setting.definitions, *context.model.made}
 
     def d(f: Any, x: Any) -> Any:
-        if not isinstance(x, sp.Symbol | sp.Indexed):
+        if not isinstance(x, sp.Symbol | sp.Indexed) or x.is_integer or x in context.setting.definitions:
             raise CannotRewrite(f"a derivative in {x}, which is not a variable")
         if f == x:
             return sp.S.One

@@ -117,6 +117,8 @@ def digits(length: str) -> Rewrite:
         d = context.setting.names[length]
 
         def split(x: Any, sizes: dict[Any, Any]) -> tuple[Any, Any] | None:
+            if not (d.is_integer and d.is_positive):
+                return None
             x = sp.expand(x)
             block, rest = x.coeff(d, 1), x.coeff(d, 0)
             whole = sp.expand(block * d + rest - x) == 0 and d not in block.free_symbols and block.is_integer
@@ -257,6 +259,8 @@ def successor(e: Any, context: Context) -> Any:
 
     def opened(node: Any) -> Any:
         x = sp.expand(node.args[0])
+        if not x.is_integer:
+            return node
         shift, bare = x.as_coeff_Add()
         places = sp.Add.make_args(bare)
         if not shift.is_Integer or len(places) != 2 or shift == 0:
@@ -274,7 +278,7 @@ def successor(e: Any, context: Context) -> Any:
 
 def complement(e: Any, context: Context) -> Any:
     """[i < j] = 1 − [j ≤ i], wherever the brackets [j ≤ i] and [i < j] stand in one expression."""
-    found = sorted({sp.expand(t.args[0]) for t in e.atoms(Bracket)}, key=str)
+    found = sorted({x for t in e.atoms(Bracket) if (x := sp.expand(t.args[0])).is_integer}, key=str)
     for x in found:
         if (opposite := sp.expand(-x - 1)) in found and str(x) < str(opposite):
             brackets = {t: 1 - bracket(x) for t in e.atoms(Bracket) if sp.expand(t.args[0]) == opposite}

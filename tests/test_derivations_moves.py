@@ -22,6 +22,7 @@ from veriformer.derivations.setting import (
     fair_sign,
     four_moments,
     gaussian_law,
+    two_moments,
 )
 from veriformer.derivations.step import Assumption, Induction, Reason, Step, StepFails, both, increasing
 from veriformer.derivations.tex import TexError, read
@@ -52,6 +53,7 @@ SETTING.define(phi(p), p**2 + 1)
 SETTING.define(chi(n), sp.Max(0, n) + n)  # which SymPy takes for 2n, as n is positive
 SETTING.recur((S[0], sp.S.Zero), (S[t + 1], S[t] + e_[t]))
 SETTING.recur((F[0], sp.S.One), (F[t + 1], F[t] * (1 + e_[t] ** 2)))
+MADE = Model(independent={g: gaussian_law()}, where={y[i]: p * g[i]})
 GAUSSIAN = Model(independent={g: gaussian_law(), u: gaussian_law()})
 SMALL = Model(domain=[(tau, -1, 1), (q, -0.4, 0.4), (p, -0.4, 0.4)])
 over, delta = SETTING.sum_over, sp.KroneckerDelta
@@ -160,6 +162,10 @@ def test_bounds_leaves_alone_what_the_ranges_do_not_decide(e: Any):
         (rewrites.unfold("chi"), chi(-n), Model(), "defined where n is positive, and asked for -n"),
         (rewrites.unfold("chi"), chi(lam), Model(), "defined where n is integer, and asked for lambda"),
         (chance.tower("x"), E(x[i]), GAUSSIAN, "x is not random here"),
+        (rewrites.independence, E(g[i], y), MADE, "what is held fixed with y"),
+        (chance.gaussian, E(sp.exp(g[i]), y), MADE, "what is held fixed with y"),
+        (rewrites.suppose, Partial(p * z, p), Model(where={p: z}), "there is a derivative in p"),
+        (rewrites.differentiate, Partial(sp.exp(eta), eta), Model(), "not a variable"),
         (chance.gaussian, E(sp.exp(lam * g[i] ** 2)), GAUSSIAN, "has to be seen to be positive"),
         (chance.gaussian, E(sp.exp(g[i] ** 3)), GAUSSIAN, "wants a x"),
         (chance.gaussian, E(g[i] * sp.exp(g[i])), GAUSSIAN, "the expectation of an exponential, not of"),
@@ -176,7 +182,7 @@ def test_bounds_leaves_alone_what_the_ranges_do_not_decide(e: Any):
         ),
         (calculus.antiderivative(2), sp.Integral(1 / z**2, (z, -1, 1)), Model(), "not seen to be continuous"),
         (calculus.antiderivative(9), p, Model(), "step 9 is not a derivative"),
-        (calculus.limit, Lim(sp.exp(p * z), z, sp.oo), Model(), "where a coefficient is 0"),
+        (calculus.limit, Lim(sp.exp(p * z), z, sp.oo), Model(), "is not seen"),
         (calculus.limit, Lim(sp.exp(z), z, sp.oo), Model(), "is not seen"),
         (calculus.limit, Lim(over(i, x[i]) / z, z, sp.oo), Model(), "wants what is written out"),
         (calculus.limit, Lim(sp.Function("f")(1 / z), z, sp.oo), Model(), "wants what is written out"),
@@ -218,12 +224,21 @@ def test_move_refuses(move: Any, e: Any, model: Model, message: str):
         (sums.prefix, over(j, Bracket(t - j) * x[j])),
         (sums.prefix, over(j, Bracket(j - i) * x[j])),
         (sums.order, Bracket(i - j) * Bracket(i - k)),
+        (sums.successor, Bracket(q - p + 1)),
+        (sums.complement, Bracket(q - p) + Bracket(p - q - 1)),
+        (sums.digits("p"), Bracket(p * i - p * j)),
         (calculus.antiderivative(3), sp.Integral(2 * z, (z, -1, 1))),
     ],
     ids=lambda part: getattr(part, "__name__", str(part)),
 )
 def test_move_leaves_alone_what_it_has_no_right_to(move: Any, e: Any):
     assert canonical(move(e, Context(SETTING, Model(), EARLIER))) == canonical(e)
+
+
+def test_a_sign_is_none_inside_of_an_expectation_and_none_if_its_law_has_other_values():
+    for law, e in ((fair_sign(), ABS(E(epsilon[i]))), (two_moments(sp.S.Zero, sp.S.One), epsilon[i] ** 4)):
+        assert rewrites.cases(e, Context(SETTING, Model(independent={epsilon: law}))) == e
+    assert rewrites.cases(epsilon[i] ** 4, Context(SETTING, Model(independent={epsilon: fair_sign()}))) == 1
 
 
 # --- induction ---
