@@ -245,7 +245,7 @@ def _draw(setting: Setting, model: Model, rng: Random, size: int) -> World:
         coefficients = {f: tuple(rng.uniform(-1, 1) for _ in range(3 ** min(f.nargs))) for f in functions}
         world = replace(world, functions=coefficients)
         random = [
-            (base, at, entry.atoms(rng, lambda e, world=world: value(e, world, {}, {})))
+            (base, at, _possible(base, entry.atoms(rng, lambda e, world=world: value(e, world, {}, {})), setting))
             for base, entry in model.independent.items()
             for at in _cells(base, world)
         ]
@@ -264,6 +264,17 @@ def _array(base: sp.IndexedBase, world: World, rng: Random) -> dict[tuple[int, .
         if thing == base:
             return {at: rng.uniform(low, high) for at in cells}
     return {at: _drawn(base, base.label, world.setting, rng) for at in cells}
+
+
+def _possible(base: sp.IndexedBase, atoms: Any, setting: Setting) -> Any:
+    """The atoms of a law; `ValueError` if no law is like that, or none of numbers as these were declared to be."""
+    label = base.label
+    for atom, p in atoms:
+        signs = (label.is_positive, atom > 0), (label.is_nonnegative, atom >= 0), (label.is_negative, atom < 0)
+        whole = (label.is_integer, atom == int(atom)), (base in setting.signs, abs(atom) == 1)
+        if not 0 <= p <= 1 or any(declared and not kept for declared, kept in (*signs, *whole)):
+            raise ValueError(f"{base} has no law that takes {atom:.3g} with probability {p:.3g}")
+    return atoms
 
 
 def _cells(base: sp.IndexedBase, world: World) -> Iterator[tuple[int, ...]]:

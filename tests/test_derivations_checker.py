@@ -18,7 +18,7 @@ from veriformer.derivations.instances import holds, worlds
 from veriformer.derivations.notation import E, Partial, Relation, Var
 from veriformer.derivations.page import Derivation
 from veriformer.derivations.rewrites import CannotRewrite, Context
-from veriformer.derivations.setting import Model, Setting, standard_normal, two_moments
+from veriformer.derivations.setting import Model, Setting, bernoulli, four_moments, standard_normal, two_moments
 from veriformer.derivations.signs import nonnegative
 from veriformer.derivations.step import Reason, Step, StepFails
 from veriformer.derivations.tex import TexError, read
@@ -444,6 +444,22 @@ def test_a_name_cannot_be_declared_with_a_sign_that_its_definition_does_not_show
         Model(where={whole: claimed})
     with pytest.raises(ValueError, match="r is declared real, which z does not show"):
         setting.define(real, plain)
+
+
+@pytest.mark.parametrize(
+    ("declared", "law"),
+    [
+        ({"real": True}, four_moments(sp.Integer(2), sp.Integer(2))),
+        ({"real": True}, bernoulli(sp.Integer(2))),
+        ({"positive": True}, standard_normal()),
+        ({"sign": True}, two_moments(sp.S.Zero, sp.Integer(4))),
+    ],
+)
+def test_a_law_that_no_entry_can_have_is_refused(declared: dict[str, bool], law: Any):
+    setting = Setting()
+    vector = setting.vector("u", setting.size("n"), **declared)
+    with pytest.raises(ValueError, match="has no law that takes"):
+        worlds(setting, Model(independent={vector: law}), seed="law")
 
 
 def test_what_is_independent_cannot_be_made_of_others():
