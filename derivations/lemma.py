@@ -9,7 +9,7 @@ from typing import Any
 import sympy as sp
 from sympy.core.function import UndefinedFunction
 
-from .notation import Relation
+from .notation import E, Lim, Partial, Relation, Var
 from .rewrites import CannotRewrite
 from .setting import Model, Setting
 from .step import Step, StepFails
@@ -57,6 +57,8 @@ def restated(step: Step, setting: Setting, reading: Mapping[str, str]) -> Relati
     """
     if step.model != Model():
         raise CannotRewrite(f"step {step.number} holds in the circumstances of its own page only")
+    if any(reason.rests_on_assumptions for other in (step, *step.earlier.values()) for reason in other.because):
+        raise CannotRewrite(f"step {step.number} rests on assumptions of its own page, or a step before it does")
     there, known = step.setting, {thing: name for name, thing in step.setting.names.items()}
     named: dict[Any, Any] = {}
     for thing in sorted(_closure(step.relation, there), key=str):
@@ -64,8 +66,12 @@ def restated(step: Step, setting: Setting, reading: Mapping[str, str]) -> Relati
         if name not in setting.names:
             raise CannotRewrite(f"{name} is not declared here; say with reading= how {known[thing]} is called")
         named[thing] = setting.names[name]
+    bodies = [there.definitions[thing][1] for thing in named if thing in there.definitions]
+    moving = any(e.has(E, Var, Partial, Lim, sp.Integral) for e in (step.relation.left, step.relation.right, *bodies))
     for thing, here in named.items():
         _refuse_weaker(thing, here, named)
+    if len(set(named.values())) < len(named):
+        raise CannotRewrite("two things of the other page get one name here")
     for thing, here in named.items():
         if thing in there.ranges and _translated(there.ranges[thing], named) != setting.ranges.get(here):
             raise CannotRewrite(f"{here} does not have the range here that {thing} has there")
@@ -75,6 +81,10 @@ def restated(step: Step, setting: Setting, reading: Mapping[str, str]) -> Relati
             renamed = dict(zip(mine, (_translated(letter, named) for letter in letters), strict=False))
             if same is None or canonical(same.xreplace(renamed)) != canonical(_translated(body, named)):
                 raise CannotRewrite(f"{here} is not defined here as {thing} is there")
+        if thing in there.signs and here not in setting.signs:
+            raise CannotRewrite(f"{here} is not 1 or −1, as {thing} is")
+        if moving and thing not in there.definitions and here in setting.definitions:
+            raise CannotRewrite(f"{here} is made of others here, and {thing} is not, which matters to a derivative or a mean")
     left, right = (_translated(side, named) for side in (step.relation.left, step.relation.right))
     return Relation(left, step.relation.sign, right)
 
@@ -108,7 +118,5 @@ def _refuse_weaker(thing: Any, here: Any, named: Mapping[Any, Any]) -> None:
 
 def _translated(e: Any, named: Mapping[Any, Any]) -> Any:
     e = sp.sympify(e).xreplace({old: new for old, new in named.items() if not isinstance(old, UndefinedFunction)})
-    for old, new in named.items():
-        if isinstance(old, UndefinedFunction):
-            e = e.replace(old, new)
-    return e
+    functions = {old: new for old, new in named.items() if isinstance(old, UndefinedFunction)}
+    return e.replace(lambda t: getattr(t, "func", None) in functions, lambda t: functions[t.func](*t.args))  # all at once

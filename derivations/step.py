@@ -126,6 +126,13 @@ class Reason:
         factor = f" times {self.factor}" if self.factor != 1 else ""
         return name + factor + (f", for every {self.over[0]}" if self.over else "")
 
+    @property
+    def rests_on_assumptions(self) -> bool:
+        """Whether a source is an assumption by its name."""
+        source: Any = self.source
+        parts = vars(source).values() if isinstance(source, increasing | both) else [source]
+        return any(isinstance(part, str) and part != "hypothesis" for part in parts)
+
     def contribution(self, difference: Any) -> Any:
         """What the difference, known to be nonnegative, gives here; `StepFails` if the factor might be negative."""
         if not nonnegative(self.factor):

@@ -15,6 +15,7 @@ import sympy as sp
 from veriformer.derivations import PageError, derivation, names
 from veriformer.derivations import rewrites as moves
 from veriformer.derivations.instances import holds, worlds
+from veriformer.derivations.lemma import restated
 from veriformer.derivations.notation import E, Partial, Relation, Var
 from veriformer.derivations.page import Derivation
 from veriformer.derivations.rewrites import CannotRewrite, Context
@@ -520,6 +521,7 @@ def test_a_lemma_restates_what_another_page_proves():
         (r"\frac{e^{s_j}}{Z}", r"\frac{e^{2 s_j}}{Z}", "p is not defined here as p is there"),
         ('{"x": "s"}', "{}", "x is not declared here"),
         ('{"x": "s"}', '{"x": "t"}', "t is not known to be .*real"),
+        ('{"x": "s"}', '{"x": "s", "j": "i"}', "two things of the other page get one name"),
         ('{"x": "s"}', '{"x": "n"}', "n is another kind of thing"),
         ("step=2", "step=1", "in the circumstances of its own page only"),
     ],
@@ -527,6 +529,35 @@ def test_a_lemma_restates_what_another_page_proves():
 def test_a_lemma_that_says_something_else_is_refused(this: str, that: str, message: str):
     assert this in SUM_OF_SOFTMAX
     assert re.search(message, Derivation("page", FRONT + SUM_OF_SOFTMAX.replace(this, that)).check().steps[0].message)
+
+
+def test_a_lemma_says_no_more_here_than_there():
+    here = Setting()
+    size = here.size("n")
+    (k,) = here.indices("i", size)
+    whole, square = here.symbol("b", integer=True, nonzero=True), here.vector("y", size, real=True)
+    u, first, second = here.vector("x", size, real=True), here.function("f"), here.function("g")
+    (l,) = here.indices("j", size)
+    here.define(square[k], u[k] ** 2)
+    there = Setting()
+    length = there.size("n")
+    there.indices("i j", length)
+    there.symbol("b", sign=True, real=True)
+    there.vector("x", length, real=True), there.vector("y", length, real=True)
+    there.function("f"), there.function("g")
+
+    def said(line: str, because: tuple[Reason, ...] = (), **reading: str) -> Relation:
+        (relation,) = read(line, there.names, there.ranges)
+        return restated(replace(a_step("a = b", because=because), setting=there, relation=relation), here, reading)
+
+    with pytest.raises(CannotRewrite, match="b is not 1 or −1, as b is"):
+        said("b^2 = 1")
+    with pytest.raises(CannotRewrite, match="y is made of others here, and y is not"):
+        said(r"\frac{\partial}{\partial x_j} (x_i y_i) = \delta_{ij} y_i")
+    with pytest.raises(CannotRewrite, match="rests on assumptions of its own page"):
+        said(r"x_i \le 1", (Reason("small"),))
+    assert said("f(x_i) = 2 g(x_i)", f="g", g="f") == Relation(second(u[k]), "=", 2 * first(u[k]))
+    assert whole.is_integer and l in here.ranges
 
 
 def test_a_page_says_on_which_pages_it_rests():
