@@ -101,6 +101,8 @@ def suppose(e: Any, context: Context) -> Any:
 def _instantiate(e: Any, thing: Any, letters: tuple[sp.Symbol, ...], body: sp.Expr) -> Any:
     if any(getattr(t.args[1], "base", t.args[1]) == thing for t in e.atoms(Partial)):
         raise CannotRewrite(f"there is a derivative in {thing}, which {body} would not be")
+    if body == 0:
+        _refuse_products_of_zeros(e)
 
     def opened(t: Any, values: tuple[Any, ...]) -> Any:
         found = fresh(body).xreplace(dict(zip(letters, values, strict=True)))
@@ -114,6 +116,13 @@ def _instantiate(e: Any, thing: Any, letters: tuple[sp.Symbol, ...], body: sp.Ex
         lambda t: isinstance(t, sp.Indexed) and t.base == thing,
         lambda t: opened(t, t.indices),
     )
+
+
+def _refuse_products_of_zeros(e: Any) -> None:
+    """SymPy takes |Π_{s<t} 0| for 0 and e^{Π 0} for 1, although the product may be empty, and 1."""
+    for product in (p for t in e.atoms(sp.Function) for p in t.atoms(sp.Product)):
+        if not all((high - low + 1).is_positive for _, low, high in product.limits):
+            raise CannotRewrite(f"0 would be put beside {product}, which may be empty")
 
 
 def _of_their_kind(arguments: tuple[Any, ...], letters: tuple[sp.Symbol, ...]) -> tuple[Any, ...]:
@@ -132,6 +141,8 @@ def using(*numbers: int) -> Rewrite:
         for number in numbers:
             if number not in context.earlier or context.earlier[number].sign != "=":
                 raise CannotRewrite(f"step {number} is not an equation proved earlier under the same assumptions")
+            if context.earlier[number].right == 0:
+                _refuse_products_of_zeros(e)
             e = replace_instances(e, context.earlier[number], context)
         return e
 

@@ -178,7 +178,7 @@ def _is_smaller_power(t: Any, other: Any) -> bool:
         d, p = base, sp.S.Zero
     elif other == 1:
         base, q = d, sp.S.Zero
-    return bool(isinstance(d, sp.Symbol) and d == base and d.is_integer and d.is_positive and p.is_Rational and p < q)
+    return bool(isinstance(d, sp.Symbol) and d == base and d.is_integer and d.is_positive and (q - p).is_positive)
 
 
 def differences_of_one_sign(first: Any, second: Any) -> bool:

@@ -125,6 +125,15 @@ def test_move_is_true_on_instances(move: Any, e: Any, model: Model):
     assert all(holds(Relation(e, "=", after), world) for world in worlds(SETTING, model, seed=str(e), count=9))
 
 
+def test_a_product_of_zeros_may_be_empty():
+    maybe_empty = up_to(p, s, t - 1, sp.Product)
+    zero = {"earlier": {1: Relation(p, "=", sp.S.Zero)}}
+    for e in (sp.Abs(maybe_empty), sp.exp(maybe_empty), sp.cos(maybe_empty)):
+        for move in (rewrites.suppose, rewrites.using(1)):
+            with pytest.raises(CannotRewrite, match="which may be empty"):
+                move(e, Context(SETTING, Model(where={p: sp.S.Zero}), **zero))
+
+
 def test_what_some_moves_make():
     context = Context(SETTING, Model(), EARLIER)
     twice = over(j, over(i, B[i, j])) - over(i, over(j, B[i, j]))
@@ -350,6 +359,7 @@ SIGNS = [
     (n - 2, False),
     (1 - positive, False),
     (n**2 - n, True),
+    (n**p - n, False),  # whatever the sign of p
     (n - n**2, False),
     (1 - sp.tanh(p) ** 2, True),
     (1 - ABS(sp.sin(p)), True),
