@@ -84,7 +84,9 @@ def restated(step: Step, setting: Setting, reading: Mapping[str, str]) -> Relati
         if thing in there.signs and here not in setting.signs:
             raise CannotRewrite(f"{here} is not 1 or −1, as {thing} is")
         if moving and thing not in there.definitions and here in setting.definitions:
-            raise CannotRewrite(f"{here} is made of others here, and {thing} is not, which matters to a derivative or a mean")
+            raise CannotRewrite(
+                f"{here} is made of others here, and {thing} is not: a derivative or a mean would differ"
+            )
     left, right = (_translated(side, named) for side in (step.relation.left, step.relation.right))
     return Relation(left, step.relation.sign, right)
 
@@ -119,4 +121,4 @@ def _refuse_weaker(thing: Any, here: Any, named: Mapping[Any, Any]) -> None:
 def _translated(e: Any, named: Mapping[Any, Any]) -> Any:
     e = sp.sympify(e).xreplace({old: new for old, new in named.items() if not isinstance(old, UndefinedFunction)})
     functions = {old: new for old, new in named.items() if isinstance(old, UndefinedFunction)}
-    return e.replace(lambda t: getattr(t, "func", None) in functions, lambda t: functions[t.func](*t.args))  # all at once
+    return e.replace(lambda t: t.func in functions, lambda t: functions[t.func](*t.args))  # all of them at once

@@ -289,7 +289,7 @@ class Step(Check):
     def _inherits(self, relation: Relation, general: Model) -> bool:
         """Whether what was shown of `general` holds here: all that was assumed is, and no name has begun to move.
 
-        A mean or a derivative says something else when what was fixed in it has become random, or depends on what moves.
+        A mean or a derivative says something else where what was fixed in it is random, or depends on what moves.
         """
         if not _specialises(self.model, general):
             return False
