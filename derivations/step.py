@@ -60,11 +60,18 @@ class Check:
 
     def disagreeing(self, relation: Relation) -> World | None:
         """The first small model in which the relation is false, or has no value at all."""
+        try:
+            return self.refuting(relation)
+        except (TypeError, KeyError):
+            return self.worlds[0]
+
+    def refuting(self, relation: Relation) -> World | None:
+        """The first small model in which it is false or divides by 0; an error if it cannot be evaluated there."""
         for world in self.worlds:
             try:
                 if not holds(relation, world):
                     return world
-            except (ArithmeticError, ValueError, TypeError, KeyError):
+            except (ArithmeticError, ValueError):
                 return world
         return None
 
@@ -381,7 +388,7 @@ class Counterexample(Step):
             kept = all(self.disagreeing(relation) is None for relation in assumption.relations)
             if kept == (assumption.number == self.drops):
                 raise StepFails(f"the assumption '{assumption.number}' is {'kept' if kept else 'violated too'} here")
-        if not self.disagreeing(self.earlier[self.breaks].relation):
+        if not self.refuting(self.earlier[self.breaks].relation):
             raise StepFails(f"step {self.breaks} holds here as well: '{self.drops}' is not needed for it")
 
 

@@ -657,3 +657,10 @@ def test_what_is_said_of_one_place_is_not_added_up_over_all():
         a_step(
             r"0 \le \sum_m (x_m - a)", moves.expand, because=(Reason(1, sp.S.One, (m, 0, n - 1)),), earlier=of_one_place
         ).check()
+
+
+def test_what_cannot_be_evaluated_is_not_false_for_that():
+    held_fixed = a_step(r"\mathbb{E}[q_i \mid y] = 0", moves.linear, model=Model(independent={q: standard_normal()}))
+    assert held_fixed.disagreeing(held_fixed.relation), "what has no value is not true"
+    with pytest.raises(KeyError):
+        held_fixed.refuting(held_fixed.relation)
