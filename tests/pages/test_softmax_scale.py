@@ -35,6 +35,13 @@ def logits(n: int, ties: int = 1, lead: float = 0.5) -> Tensor:
     return z
 
 
+@pytest.mark.parametrize("c", SCALES)
+def test_ratio_of_two_weights(c: float):
+    z = logits(7)
+    p, formula = weights(z, c), lambdified("ratio", "c z_i z_j")
+    torch.testing.assert_close(p[:, None] / p, torch.from_numpy(formula(c, z[:, None].numpy(), z.numpy())))
+
+
 @pytest.mark.parametrize("scale", SCALES)
 def test_entropy_slope(scale: float):
     z, c = logits(7), torch.tensor(scale, dtype=torch.float64, requires_grad=True)
