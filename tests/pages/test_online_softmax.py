@@ -100,10 +100,14 @@ def test_blocks_merge_in_any_order_and_grouping(order: list[int]):
         assert ((scores - m).exp() <= lambdified("largest_term", "")()).all()
 
 
-def test_outputs_of_blocks_are_averaged_by_a_softmax_of_their_logarithms():
+def test_outputs_of_blocks_are_averaged_by_their_denominators():
     scores, values = drawn()
     outputs = torch.stack([reference(s, v) for s, v in zip(scores, values, strict=True)])
-    torch.testing.assert_close(scores.logsumexp(1).softmax(0) @ outputs, reference(scores, values))
+    expected = reference(scores, values)
+    torch.testing.assert_close(scores.logsumexp(1).softmax(0) @ outputs, expected)
+    formula, denominators = lambdified("averaged", "D h a T"), scores.exp().sum(1).numpy()
+    for a in range(2):
+        assert float(expected[a]) == pytest.approx(formula(denominators, outputs.numpy(), a, BLOCKS))
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16], ids=str)
