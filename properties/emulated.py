@@ -76,7 +76,10 @@ class Experiment:
         return tuple(x.to(self.dtype).double() for x in self.families[family](cases, generator))
 
     def climbed(self, inputs: Inputs, rounds: int, generator: torch.Generator) -> Inputs:
-        """The inputs after a search that changes entries at random, and keeps what makes error over bound larger."""
+        """The inputs after a search that changes entries at random, and keeps what makes error over bound larger.
+
+        A change that makes something overflow is not kept: no bound speaks of it.
+        """
         best = self.ratios(inputs)
         for _ in range(rounds):
             changed = tuple(self._changed(x, generator) for x in inputs)

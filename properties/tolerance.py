@@ -1,6 +1,7 @@
 """Allowances: how far two computations of one number may lie apart, and where that figure comes from.
 
-No allowance here is typed in. There are two sources.
+No allowance is typed in for a test: each comes from the case itself, in one of two ways. The figures below enter into
+these, each for the reason that is given.
 
 *Measured conditioning* (:func:`sensitivity`). A backward-stable computation returns the exact result for inputs and
 parameters that are off by a few units of roundoff. So the same computation is run again with every input and parameter
@@ -35,6 +36,15 @@ FLOOR = 64.0
 DECIDABLE = {torch.float64: 1e-7, torch.float32: 1e-2, torch.bfloat16: 0.5, torch.float16: 0.5}
 """Largest allowance, as a share of the result, under which a verdict still says something: else inconclusive."""
 
+EXPONENTIAL = {torch.float64: 4.0, torch.float32: 40.0, torch.bfloat16: 4.0, torch.float16: 4.0}
+"""Error of the library's exponential, in roundings of the dtype that is stored: the one figure that no standard gives.
+
+PyTorch's CPU kernels use `exp_u20` in float32, accurate to 20 units in the last place, or 40 roundings; and `fexp_u20`
+where the result is stored in a half type, accurate to a unit of float16. Elsewhere two units are allowed."""
+
+FAR = 1e300
+"""Stands for an error without a bound, of logits that are off by hundreds: infinity times a value of 0 would be NaN."""
+
 
 def unit_roundoff(dtype: torch.dtype) -> float:
     """u: the largest relative error of rounding to ``dtype`` (dimensionless)."""
@@ -59,17 +69,6 @@ def sensitivity(moved: Callable[[], Tensor], jitter: Callable[[int], AbstractCon
 def _largest(x: Tensor) -> float:
     finite = x[x.isfinite()]
     return float(finite.abs().max()) if finite.numel() else 0.0
-
-
-EXPONENTIAL = {torch.float64: 4.0, torch.float32: 40.0, torch.bfloat16: 4.0, torch.float16: 4.0}
-"""Error of the library's exponential, in roundings of the dtype that is stored: the one figure that no standard gives.
-
-PyTorch's CPU kernels use `exp_u20` in float32, accurate to 20 units in the last place, or 40 roundings; and `fexp_u20`
-where the result is stored in a half type, accurate to a unit of float16. Elsewhere two units are allowed."""
-
-
-FAR = 1e300
-"""Stands for an error without a bound, of logits that are off by hundreds: infinity times a value of 0 would be NaN."""
 
 
 def underflow(dtype: torch.dtype) -> float:
@@ -124,8 +123,8 @@ def attention_error_bound(
     """Largest forward error of softmax(scale · QKᵀ)V computed in ``dtype``, entry by entry.
 
     The formulas are those that `derivations/rounding.md` and `derivations/rounding_attention.md` prove; what is said
-    here is only how many roundings there are on the way. The scale may be applied to the scores, or its root to query
-    and key; sums may be formed in any order, and the weights divided before the average or after.
+    here is only how many roundings there are on the way. The scale may be applied to the scores, to query or key, or
+    its root to both; sums may be formed in any order, and the weights divided before the average or after.
 
     Query (batch, heads, n_q, d_k), key and value with as many heads, all in float64 and exact in ``dtype``; mask as in
     the contract. ``accumulate`` is the precision of everything that is not stored: products, sums, and the inside of
@@ -143,7 +142,7 @@ def attention_error_bound(
         products=(1 + u_a) * (1 + u) ** 4 - 1,  # its own; and the root of the scale, rounded, times either factor
         sums=u_a,
         stored=(1 + u) ** 3 - 1,  # its own; and the scale, rounded, times the score
-        underflow=underflow(wide) + 2 * root * entries * underflow(dtype),
+        underflow=underflow(wide) + 2 * max(1.0, root) * entries * underflow(dtype),
         stored_underflow=(1 + abs(scale)) * underflow(dtype),
     )
     magnitude = value.abs()
