@@ -71,6 +71,23 @@ def test_block(n: int, d: int, h: int, d_ff: int):
 
 
 @SIZED
+def test_way_back_costs_twice_as_much(n: int, d: int, h: int, d_ff: int):
+    layer, x = block(d, h, d_ff), tokens(n, d).requires_grad_()
+
+    def there_and_back():
+        with torch.enable_grad():
+            layer(x).sum().backward()
+
+    assert counted(there_and_back) == 3 * formula("block_flops", n=n, d=d, d_ff=d_ff)
+
+
+@SIZED
+def test_layer_of_pytorch_has_one_bias_more(n: int, d: int, h: int, d_ff: int):
+    layer = nn.TransformerEncoderLayer(d, h, d_ff, device="meta")
+    assert sum(p.numel() for p in layer.parameters()) == formula("block_parameters", d=d, d_ff=d_ff) + d
+
+
+@SIZED
 def test_which_half_leads(n: int, d: int, h: int, d_ff: int):
     lead = counted(FeedForward(d, d_ff).to("meta"), tokens(n, d)) - counted(
         MultiHeadAttention(d, h).to("meta"), tokens(n, d)
