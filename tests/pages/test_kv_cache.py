@@ -79,6 +79,10 @@ def test_mask_of_a_piece_is_that_of_the_reference():
     row, column = torch.arange(o, n)[:, None], torch.arange(n)
     assert torch.equal(upper, column <= row - o)
     assert ((full[o:].int() - upper.int()).sum(dim=1) == o).all()
+    torch.manual_seed(0)
+    query, key = torch.randn(1, 1, n - o, 4), torch.randn(1, 1, n, 4)
+    pytorch = torch.nn.functional.scaled_dot_product_attention
+    torch.testing.assert_close(pytorch(query, key, key, is_causal=True), pytorch(query, key, key, attn_mask=upper))
 
 
 @pytest.mark.parametrize("t", [1, 2, 5, 8])
