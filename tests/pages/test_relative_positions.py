@@ -22,6 +22,8 @@ from veriformer.reference.t5_bias import T5Bias, t5_bucket
 PAGE = derivation("relative_positions")
 TEXT = (Path(__file__).parents[2] / "derivations" / "relative_positions.md").read_text(encoding="utf-8")
 LENGTH, D_K = 7, 6
+CAUSAL = causal_mask(LENGTH, LENGTH, device=None)
+ALL = torch.ones_like(CAUSAL)
 SCHEMES = {
     "alibi": ALiBi(),
     "shaw": ShawPositions(D_K, max_distance=3),
@@ -38,24 +40,26 @@ def drawn(*shape: int) -> Tensor:
     return torch.randn(*shape, dtype=torch.float64)
 
 
-def output(scheme: Positions, query: Tensor, key: Tensor, value: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+def output(
+    scheme: Positions, query: Tensor, key: Tensor, value: Tensor, positions: Tensor, mask: Tensor = CAUSAL
+) -> tuple[Tensor, Tensor]:
     """Attention of the reference with the scheme's bias and its part of the values, and its weights."""
     bias = scheme.bias(query, positions, positions)
-    mask = causal_mask(LENGTH, LENGTH, device=None)
     found, weights = scaled_dot_product_attention(query, key, value, mask=mask, bias=bias)
     beside = scheme.values(weights, positions, positions)
     return found + (0 if beside is None else beside), weights
 
 
+@pytest.mark.parametrize("mask", [CAUSAL, ALL], ids=["causal", "none"])
 @pytest.mark.parametrize("name", SCHEMES)
-def test_a_moved_text_has_the_same_output(name: str):
+def test_a_moved_text_has_the_same_output(name: str, mask: Tensor):
     torch.manual_seed(0)
     scheme = SCHEMES[name].double()
     query, key, value = drawn(1, 3, LENGTH, D_K), drawn(1, 3, LENGTH, D_K), drawn(1, 3, LENGTH, D_K)
     positions = torch.arange(LENGTH)[None]
-    here, _ = output(scheme, query, key, value, positions)
-    moved, _ = output(scheme, query, key, value, positions + 1000)
-    apart, _ = output(scheme, query, key, value, positions + 2 * (positions > 3))
+    here, _ = output(scheme, query, key, value, positions, mask)
+    moved, _ = output(scheme, query, key, value, positions + 1000, mask)
+    apart, _ = output(scheme, query, key, value, positions + 2 * (positions > 3), mask)
     torch.testing.assert_close(moved, here, rtol=0, atol=1e-12)
     assert (apart - here).abs().max() > 1e-3
 
@@ -67,12 +71,15 @@ def test_one_row_is_enough_and_weights_fall(n_heads: int):
     positions = torch.arange(LENGTH)[None]
     _, weights = output(ALiBi(), query, key, value, positions)
     slopes = torch.tensor(alibi_slopes(n_heads), dtype=torch.float64)
-    mask, row = causal_mask(LENGTH, LENGTH, device=None), slopes[:, None, None] * positions[:, None, :]
-    _, from_a_row = scaled_dot_product_attention(query, key, value, mask=mask, bias=row)
+    row = slopes[:, None, None] * positions[:, None, :]
+    _, from_a_row = scaled_dot_product_attention(query, key, value, mask=CAUSAL, bias=row)
     torch.testing.assert_close(from_a_row, weights, rtol=1e-12, atol=0)
+    _, both_sides = output(ALiBi(), query, key, value, positions, ALL)
+    _, one_side = scaled_dot_product_attention(query, key, value, bias=row)
+    assert (both_sides - one_side).abs().max() > 0.1  # without a mask a row is not enough for −m |j − i|
     content = query @ key.transpose(-1, -2) / math.sqrt(D_K)
     own = content.diagonal(dim1=-2, dim2=-1)[..., None]
-    omega = (content - own).masked_fill(~mask, 0).amax()
+    omega = (content - own).masked_fill(~CAUSAL, 0).amax()
     bound = formula("weight_bound", "omega m p_i p_j")
     for head, slope in enumerate(alibi_slopes(n_heads)):
         for i in range(LENGTH):
