@@ -41,18 +41,20 @@ def number(result: str, **numbers: float) -> float:
 def test_reading_the_table_is_attention():
     torch.manual_seed(0)
     phi, psi, values = elu_features(drawn(7, 4)), elu_features(drawn(7, 4)), drawn(7, 3)
-    names = [PAGE.setting.names[name] for name in ("phi", "S_hat", "z_hat", "t", "c", "m")]
-    formula = sp.lambdify(names, PAGE.steps["14"].relation.right)
     state, total = torch.zeros(8, 4, 3, dtype=torch.float64), torch.zeros(8, 4, dtype=torch.float64)
     for t in range(7):
         state[t + 1] = state[t] + torch.outer(psi[t], values[t])
         total[t + 1] = total[t] + psi[t]
-    arrays = [tensor.numpy() for tensor in (phi, state, total)]
-    found = [[formula(*arrays, t, c, 4) for c in range(3)] for t in range(7)]
-    causal = masked_kernel(phi, psi, values, torch.ones(7, 7, dtype=torch.float64).tril())
-    torch.testing.assert_close(torch.tensor(found, dtype=torch.float64), causal)
-    everything = masked_kernel(phi, psi, values, torch.ones(7, 7, dtype=torch.float64))
-    torch.testing.assert_close((phi @ state[7]) / (phi @ total[7])[:, None], everything)
+    everything = torch.ones(7, 7, dtype=torch.float64)
+    for result, names, tables, mask in (
+        ("output", "phi S z i c m", (state[7], total[7]), everything),
+        ("causal_output", "phi S_hat z_hat t c m", (state, total), everything.tril()),
+    ):
+        formula = sp.lambdify([PAGE.setting.names[name] for name in names.split()], PAGE.results[result])
+        arrays = [tensor.numpy() for tensor in (phi, *tables)]
+        found = [[formula(*arrays, place, c, 4) for c in range(3)] for place in range(7)]
+        expected = masked_kernel(phi, psi, values, mask)
+        torch.testing.assert_close(torch.tensor(found, dtype=torch.float64), expected)
 
 
 @pytest.mark.parametrize(("n", "d", "d_v", "m"), [(1, 1, 1, 1), (5, 8, 3, 4), (64, 16, 16, 16), (9, 4, 7, 2)])
@@ -102,5 +104,11 @@ def test_table_of_the_page():
         variance = sp.lambdify([PAGE.symbols[n] for n in ("q", "k", "d")], PAGE.results["kernel_variance"])(q, q, 1)
         assert variance / numbers["mean"] ** 2 == pytest.approx(numbers["factor"])
         assert int(draws) == math.ceil(100 * variance / numbers["mean"] ** 2)
-    mean_length = 2 * math.sqrt(64)
-    assert mean_length == 16
+
+
+def test_squared_length_of_a_query_and_a_key():
+    torch.manual_seed(0)
+    q, k = drawn(2, 20_000, 64) / 64**0.25
+    lengths = (q + k).square().sum(dim=1)
+    assert "is $`2 \\sqrt{d}`$ on average, which is 16 for" in TEXT
+    assert abs(float(lengths.mean()) - 16) < 6.5 * float(lengths.std()) / math.sqrt(20_000)  # tail below 1e-10
