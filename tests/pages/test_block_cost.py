@@ -131,6 +131,12 @@ def test_cache_and_one_step_of_decoding(n_kv_heads: int):
     if n_kv_heads == 4:
         step = 3 * formula("decoding_flops", d=16, d_ff=24, t=n) + formula("output_flops", n=1, d=16, V=11)
         assert counter.get_total_flops() == step
+        cache = model.new_cache()
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            for _ in range(n):
+                model(torch.zeros(1, 1, dtype=torch.long), cache=cache)
+        steps = 3 * formula("decoded_flops", d=16, d_ff=24, t=n) + formula("output_flops", n=n, d=16, V=11)
+        assert counter.get_total_flops() == steps
 
 
 def test_table_of_the_page():
