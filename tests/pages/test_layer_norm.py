@@ -48,6 +48,9 @@ def test_jacobian_of_torch_and_of_the_reference(d: int, epsilon: float):
     torch.testing.assert_close(layer_norm(x, (d,), eps=epsilon), z)
     torch.testing.assert_close(jacobian(lambda x: layer_norm(x, (d,), eps=epsilon), x), expected)
     torch.testing.assert_close(jacobian(reference, x), expected)
+    squares = lambdified("squares_of_jacobian", "sigma d varepsilon")
+    sigma = (x.var(correction=0) + epsilon).sqrt()
+    torch.testing.assert_close(expected.square().sum(), squares(sigma, d, epsilon), atol=1e-12, rtol=1e-9)
     if d == 2 and epsilon == 0:
         torch.testing.assert_close(expected, torch.zeros(2, 2, dtype=torch.float64), atol=1e-12, rtol=0)
     else:
