@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import re
+from pathlib import Path
 
 import pytest
 import sympy as sp
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
+import veriformer.derivations
 from veriformer.derivations import derivation
 
 PAGE = derivation("learning_rate")
@@ -50,4 +53,7 @@ def test_slope_of_the_warm_up(rates: list[float]):
 
 
 def test_the_peak_that_the_page_quotes():
-    assert lambdified("peak", "w d")(4000, 512) == pytest.approx(0.0007, abs=5e-6)
+    text = (Path(veriformer.derivations.__file__).parent / "learning_rate.md").read_text(encoding="utf-8")
+    found = re.search(r"\$`d = (\d+)`\$ and \$`w = (\d+)`\$ it is ([\d.]+)\.", " ".join(text.split()))
+    assert found
+    assert f"{lambdified('peak', 'w d')(int(found[2]), int(found[1])):.4f}" == found[3]
