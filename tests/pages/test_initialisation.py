@@ -80,6 +80,14 @@ def test_uniform_law_and_glorots_limit():
     assert deviations(weights**2, variance) < FAR
 
 
+def test_default_of_pytorchs_linear_layer():
+    torch.manual_seed(0)
+    weights = nn.Linear(300, 700).weight.detach().double()
+    variance = float(lambdified("uniform_variance", "a")(300**-0.5))
+    assert variance == pytest.approx(1 / 900)
+    assert deviations(weights**2, variance) < FAR
+
+
 def test_layer_forwards_and_backwards():
     n, m, samples, sigma_w, sigma_x, mu, sigma_g = 6, 3, 40_000, 0.8, 1.5, -0.7, 0.4
     torch.manual_seed(0)
