@@ -75,13 +75,25 @@ def test_gradient_through_the_input_reaches_the_rows_of_tokens_present():
     assert embedding.weight.grad is not None
     one_hot = torch.nn.functional.one_hot(tokens[0], V).double()
     names, expected = PAGE.setting.names, torch.empty(V, D, dtype=torch.float64)
-    total = PAGE.steps["9"].relation.right.subs(names["n"], 3).doit()
+    total = PAGE.steps["10"].relation.right.subs(names["n"], 3).doit()
     for w, q in itertools.product(range(V), range(D)):
         formula = sp.lambdify([names["T"], names["g"]], total.subs({names["w"]: w, names["q"]: q}))
         expected[w, q] = float(formula(one_hot.numpy(), D**0.5 * g[0].numpy()))
     torch.testing.assert_close(embedding.weight.grad, expected)
     absent = [w for w in range(V) if w not in (2, 5)]
     assert not embedding.weight.grad[absent].any()
+
+
+def test_own_row_wins_up_to_a_coherence_of_one_half():
+    size, width = 200, 400  # at random, rows of this width have about 1/20 in common
+    rows = torch.randn(size, width, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) / width**0.5
+    bound = float((rows @ rows.T - torch.eye(size)).abs().max())
+    _, output = tied(rows)
+    logits = output(rows).detach()
+    leads = logits.diagonal()[:, None] - logits + 2 * torch.eye(size)
+    assert 0.1 < bound < 0.5
+    assert float(leads.min()) >= 1 - 2 * bound
+    assert torch.equal(logits.argmax(dim=1), torch.arange(size))
 
 
 def test_gradient_through_the_output_reaches_every_row():
@@ -94,6 +106,26 @@ def test_gradient_through_the_output_reaches_every_row():
     assert output.weight.grad is not None
     torch.testing.assert_close(output.weight.grad, formula(p[:, None], right[:, None], x[None, :]))
     assert output.weight.grad.all()
+
+
+def test_gradient_of_a_tied_table_is_the_sum_of_both():
+    embedding, output = tied(table())
+    tokens, y = torch.tensor([[2, 5, 2]]), 4
+    embedded = embedding(tokens)
+    embedded.retain_grad()
+    x = torch.tanh(embedded).sum(dim=(0, 1))
+    logits = output(x)
+    torch.nn.functional.cross_entropy(logits, torch.tensor(y)).backward()
+    assert embedding.weight.grad is not None
+    assert embedded.grad is not None
+    names, found = PAGE.setting.names, torch.empty(V, D, dtype=torch.float64)
+    T, p, x = torch.nn.functional.one_hot(tokens[0], V).numpy(), logits.detach().softmax(0), x.detach()
+    total = PAGE.steps["16"].relation.right.subs(names["n"], 3).doit()
+    arguments = [names[name] for name in ("T", "g", "p", "x")]
+    for w, q in itertools.product(range(V), range(D)):
+        formula = sp.lambdify(arguments, total.subs({names["w"]: w, names["q"]: q, names["y"]: y}))
+        found[w, q] = float(formula(T, D**0.5 * embedded.grad[0].numpy(), p.numpy(), x.numpy()))
+    torch.testing.assert_close(embedding.weight.grad, found)
 
 
 def test_a_tied_table_is_one_parameter():
