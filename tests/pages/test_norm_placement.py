@@ -156,7 +156,7 @@ def test_table_of_the_gradient_at_the_input():
 
 
 def test_last_matrix_with_attention():
-    shown = re.findall(r"from (\d+ to \d+) at 2 blocks to (\d+ to \d+) at 32", re.sub(r"\s+", " ", TEXT))
+    shown = re.findall(r"(\d+ to \d+) at 2 blocks and (\d+ to \d+) at 32", re.sub(r"\s+", " ", TEXT))
     assert len(shown) == 2
     for norm, expected in zip(("pre", "post"), shown, strict=True):
         found = [interval([measured(norm, blocks, True, seed)[2] for seed in SEEDS]) for blocks in (2, 32)]
