@@ -56,13 +56,32 @@ def test_gradient_through_many_layers_stays_below_the_bound(activation: Callable
         assert abs(float(found)) <= float(bound(1.5, kappa, depth))
 
 
-def test_relu_passes_the_gradient_whole_on_a_positive_path():
+def chain(activation: Callable[[Tensor], Tensor], weights: list[float]) -> tuple[list[float], float]:
+    """What a chain of units makes of 0.7, layer after layer, and its slope."""
     x = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
-    y = x
-    for _ in range(50):
-        y = torch.relu(y)
-    (found,) = torch.autograd.grad(y, x)
-    assert found == 1
+    values = [x]
+    for weight in weights:
+        values.append(activation(weight * values[-1]))
+    (found,) = torch.autograd.grad(values[-1], x)
+    return [float(value.detach()) for value in values], float(found)
+
+
+def test_slope_of_a_chain_of_sigmoids():
+    weights, names = [1.5, -0.4, 3.0, 0.8], PAGE.setting.names
+    values, found = chain(torch.sigmoid, weights)
+    formula = PAGE.results["sigmoid_chain"].subs(names["t"], 4).doit()
+    formula = formula.replace(names["sigma"], lambda z: 1 / (1 + sp.exp(-z)))
+    at = {names[name][j]: numbers[j] for name, numbers in (("w", weights), ("a", values)) for j in range(4)}
+    assert float(formula.subs(at)) == pytest.approx(found)
+
+
+def test_relu_leaves_only_the_weights_on_a_positive_path():
+    weights, names = [1.5, 0.4, 3.0, 0.8], PAGE.setting.names
+    formula = PAGE.results["positive_path"].subs(names["t"], 4).doit()
+    product = float(formula.subs({names["w"][j]: weights[j] for j in range(4)}))
+    assert product == pytest.approx(chain(torch.relu, weights)[1]) == pytest.approx(math.prod(weights))
+    assert chain(torch.relu, [1.0] * 50)[1] == 1
+    assert chain(torch.relu, [-1.5, *weights])[1] == 0
 
 
 def trained(decay: float = 0.0, bias: float = 0.0, moved: bool = False) -> tuple[Tensor, Tensor, bool]:
@@ -95,6 +114,6 @@ def test_decay_moves_it_and_wakes_it_only_where_a_bias_is_left():
     assert trained(decay=0.1, bias=1.0)[2]
 
 
-def test_other_inputs_wake_it():
+def test_other_inputs_move_it():
     before, after, _ = trained(moved=True)
     assert not torch.equal(before, after)
