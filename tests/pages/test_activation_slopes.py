@@ -73,6 +73,9 @@ def test_slope_of_a_chain_of_sigmoids():
     formula = formula.replace(names["sigma"], lambda z: 1 / (1 + sp.exp(-z)))
     at = {names[name][j]: numbers[j] for name, numbers in (("w", weights), ("a", values)) for j in range(4)}
     assert float(formula.subs(at)) == pytest.approx(found)
+    bound = PAGE.results["sigmoid_chain_bound"].subs({names["t"]: 4, names["omega"]: 3})
+    assert abs(found) <= float(bound)
+    assert 0 < chain(torch.sigmoid, [1.0] * 10)[1] < 1e-6
 
 
 def test_relu_leaves_only_the_weights_on_a_positive_path():
