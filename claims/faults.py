@@ -327,6 +327,68 @@ HEADS = (
     ),
 )
 
+COST = (
+    Fault(
+        "heads_of_full_width",
+        "multi_head.py",
+        "d_k = d_model // n_heads",
+        "d_k = d_model",
+        "every head as wide as the model: h heads cost h times as much",
+        {"self_attention": ("cost.matrix_products", "cost.weights", "cost.independent_of_heads")},
+    ),
+    Fault(
+        "head_width_rounded_up",
+        "multi_head.py",
+        "d_k = d_model // n_heads",
+        "d_k = -(-(d_model // n_heads) // 8) * 8",
+        "narrow heads are widened to a multiple of 8, as hardware likes it, and their products with them",
+        {"self_attention": ("cost.matrix_products", "cost.weights", "cost.independent_of_heads")},
+    ),
+    Fault(
+        "keys_projected_for_each_head",
+        "multi_head.py",
+        "key = split_heads(self.W_K(memory), self.n_kv_heads)",
+        "key = torch.cat([split_heads(self.W_K(memory), self.n_kv_heads)[:, h : h + 1] "
+        "for h in range(self.n_kv_heads)], dim=1)",
+        "a loop over heads projects for all of them and keeps one: right, and h times the work",
+        {"self_attention": ("cost.matrix_products", "cost.independent_of_heads")},
+    ),
+    Fault(
+        "weights_computed_again",
+        "attention.py",
+        "return output, weights",
+        "return output, masked_softmax(query @ key.transpose(-2, -1), mask)",
+        "the weights that are returned are computed a second time, as beside a kernel that does not give them",
+        {"self_attention": ("cost.matrix_products", "cost.softmax_entries")},
+    ),
+    Fault(
+        "heads_share_one_softmax",
+        "attention.py",
+        "weights = masked_softmax(scores, mask)",
+        "weights = masked_softmax(scores.mean(1, keepdim=True), mask).expand_as(scores)",
+        "scores are averaged over the heads before softmax, not weights after it",
+        {"self_attention": ("cost.softmax_entries", "heads.loop_equivalence")},
+    ),
+    Fault(
+        "softmax_over_padded_rows",
+        "attention.py",
+        "return torch.softmax(scores, dim=-1)",
+        "padding = (0, -scores.shape[-1] % 8)\n"
+        "        padded = torch.nn.functional.pad(scores, padding, value=-math.inf)\n"
+        "        return torch.softmax(padded, dim=-1)[..., : scores.shape[-1]]",
+        "rows of scores are filled up to a multiple of 8: right, and up to eight times the work",
+        {"self_attention": ("cost.softmax_entries",)},
+    ),
+    Fault(
+        "keys_and_values_share_a_matrix",
+        "multi_head.py",
+        "self.W_V = nn.Linear(d_model, self.n_kv_heads * d_k)",
+        "self.W_V = self.W_K",
+        "one matrix where the paper has two: a layer of 3d² weights",
+        {"self_attention": ("cost.weights",)},
+    ),
+)
+
 SOFTMAX_AND_SCALE = (
     Fault(
         "scale_by_d_model",
@@ -829,6 +891,7 @@ FAULTS = (
     *CAUSAL_MASK,
     *PADDING_MASK,
     *HEADS,
+    *COST,
     *SOFTMAX_AND_SCALE,
     *POSITIONS,
     *NORMALISATION,

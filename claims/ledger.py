@@ -77,7 +77,22 @@ CLAIMS: tuple[Claim, ...] = (
     Claim("Q03.2", "projecting both sides is one bilinear form, Q(W_Q W_Kᵀ)Kᵀ", "PD"),
     Claim("Q03.3", "softmax is a soft argmax: it widens gaps and comes near one-hot", "PD"),
     Claim("Q03.4", "with Q = K attention is nearly the identity, and the layer a pointwise linear map", "PD"),
-    Claim("Q04.1", "fewer dimensions per head keep the cost constant", "PD"),
+    Claim(
+        "Q04.1",
+        "fewer dimensions per head keep the cost constant",
+        "PD",
+        (
+            Proved("block_cost"),
+            Holds("cost.weights"),
+            Holds("cost.independent_of_heads"),
+            Holds("cost.softmax_entries"),
+        ),
+        "With d_k = d_model/h a layer has 4·d_model² weights, biases apart, and takes 8nd² + 4n²d operations in "
+        "products of matrices, for any number of heads: counted, a layer of h heads equals one with a single head of "
+        "the whole width to the last operation. Heads of full width would cost h times as much. A better answer adds "
+        "the exception: softmax works on n² numbers in each head, h·n² in all, so this part does grow with h. It is "
+        "small beside the products while d_k is large, and no FLOP counter shows it.",
+    ),
     Claim("Q05.1", "the dot product is chosen for speed; all in all the work is of additive attention's order", "DX"),
     Claim("Q05.2", "the larger d_k, the more additive attention gains", "PX"),
     Claim(
@@ -135,16 +150,31 @@ CLAIMS: tuple[Claim, ...] = (
     Claim("Q14.1", "adding positions does (not) damage the features of the embedding", "PD"),
     Claim("Q15.1", "without W_Q, W_K and W_V a token attends mostly to itself", "PD"),
     Claim("Q15.2", "the projections relieve that", "P"),
-    Claim("Q16.1", "self-attention costs O(n²d): scores, softmax, weighted average", "PD"),
+    Claim(
+        "Q16.1",
+        "self-attention costs O(n²d): scores, softmax, weighted average",
+        "PD",
+        (Proved("block_cost"), Holds("cost.matrix_products"), Holds("cost.softmax_entries")),
+        "Scores and weighted average take exactly 2n²d operations each, read from PyTorch's own counter at every size "
+        "tried, and softmax works on h·n² numbers: the part that has no weights is O(n²d). A better answer adds the "
+        "four projections, 8nd² operations, which are the larger part as long as n < 2d: the layer costs 8nd² + 4n²d, "
+        "and its growth turns from linear to quadratic in n around there. All of this is counted without a mask; a "
+        "kernel may skip what a causal mask hides. The derivation block_cost has every step.",
+    ),
     Claim(
         "Q16.2",
         "heads by transpose and reshape equal a loop over heads, at the same order of cost",
         "P",
-        (Holds("heads.loop_equivalence"),),
+        (
+            Proved("heads"),
+            Holds("heads.loop_equivalence"),
+            Holds("cost.matrix_products"),
+            Holds("cost.softmax_entries"),
+        ),
         "Splitting d_model by reshape and transpose gives, to rounding, what a loop gives that computes each head "
         "from its own slices of the weights, grouped heads included. A view without its transpose, or in the wrong "
-        "order, is caught. A better answer adds that the products cost the same for any number of heads while the "
-        "softmax works on h·n² numbers, not n².",
+        "order, is caught. Loop and reshape take the same 8nd² + 4n²d operations in products of matrices, counted. A "
+        "better answer adds that softmax works on h·n² numbers, not n², so this part of the cost grows with the heads.",
     ),
     Claim(
         "Q17.1",

@@ -128,3 +128,18 @@ def attention_ceiling(
     """Largest error of attention, whatever the errors of the logits, where no value is larger than ``largest``."""
     ceiling = _proved("rounding_attention", "ceiling", "B", "n", "u", "sigma", "kappa", "nu", "mu")
     return ceiling(largest, keys, weights, sums, average, weight_underflow, average_underflow)
+
+
+def attention_flops(n: int, d: int) -> int:
+    """Operations in the matrix products of self-attention over n tokens of width d (claims Q04.1, Q16.1)."""
+    return int(_proved("block_cost", "attention_flops", "n", "d")(n, d))
+
+
+def softmax_exponentials(n: int, heads: int) -> int:
+    """Exponentials in the softmax of self-attention over n tokens (claims Q04.1, Q16.1, Q16.2)."""
+    return int(_proved("block_cost", "softmax_exponentials", "h", "n")(heads, n))
+
+
+def attention_weights(d: int, heads: int, d_k: int) -> int:
+    """Entries of W_Q, W_K, W_V and W_O together (claim Q04.1)."""
+    return int(_proved("heads", "parameters", "d", "h", "d_k")(d, heads, d_k))

@@ -15,7 +15,8 @@ from ..subjects import Projections, Subject
 from ..trial import Trial, guarded
 
 
-def _has_projections(subject: Subject, path: Path) -> str | None:
+def has_projections(subject: Subject, path: Path) -> str | None:
+    """Why this is not plain multi-head attention that can be recomputed from its weights; None if it is."""
     if subject.contract != "attention" and subject.projections is None:
         return "it does not give its projections (projections=)"
     if subject.positions_on(path) != "none":
@@ -29,12 +30,12 @@ def _has_projections(subject: Subject, path: Path) -> str | None:
     claims=("Q16.2",),
     contracts=("attention", "self_attention", "cross_attention"),
     at_least={"n_heads": 2, "length": 2},
-    applies=_has_projections,
+    applies=has_projections,
 )
 def loop_equivalence(trial: Trial) -> Iterator[Comparison]:
     """Heads by transpose and reshape equal a loop over heads, each computed alone from its own slice of the weights."""
     x = trial.inputs
-    loop = _kernel_by_heads if trial.subject.contract == "attention" else _layer_by_heads
+    loop = _kernel_by_heads if trial.subject.contract == "attention" else layer_by_heads
     yield same(
         lambda: loop(trial, x),
         lambda: trial(x),
@@ -67,7 +68,7 @@ def _kernel_by_heads(trial: Trial, x: Inputs) -> Tensor:
     return torch.cat(outputs, dim=-1)
 
 
-def _layer_by_heads(trial: Trial, x: Inputs) -> Tensor:
+def layer_by_heads(trial: Trial, x: Inputs) -> Tensor:
     """The layer recomputed from its weights, one head at a time."""
     weights, config = guarded(trial.subject.projections, trial.built), trial.config  # type: ignore[arg-type]
     memory = x.x if x.memory is None else x.memory
