@@ -290,6 +290,7 @@ HEADS = (
         "the shape is right and the tokens are mixed",
         {
             "self_attention": (
+                "heads.removal_is_deletion",
                 "heads.loop_equivalence",
                 "order.permutation_equivariance",
                 "causality.no_future_gradient",
@@ -304,7 +305,7 @@ HEADS = (
         "tokens = x.transpose(1, 2)",
         "tokens = x",
         "the heads' outputs are reshaped as they lie: a token gets features of others",
-        {"self_attention": ("heads.loop_equivalence", "order.permutation_equivariance")},
+        {"self_attention": ("heads.removal_is_deletion", "heads.loop_equivalence", "order.permutation_equivariance")},
     ),
     Fault(
         "heads_interleaved",
@@ -312,7 +313,12 @@ HEADS = (
         "heads = x.view(batch, length, n_heads, width // n_heads)\n    return heads.transpose(1, 2)",
         "return x.view(batch, length, width // n_heads, n_heads).permute(0, 3, 1, 2)",
         "a checkpoint's head layout read as (d_k, heads)",
-        {"self_attention": ("heads.loop_equivalence",)},
+        {
+            "self_attention": (
+                "heads.removal_is_deletion",
+                "heads.loop_equivalence",
+            )
+        },
     ),
     Fault(
         "grouped_heads_repeated_in_wrong_order",
@@ -367,7 +373,7 @@ COST = (
         "weights = masked_softmax(scores, mask)",
         "weights = masked_softmax(scores.mean(1, keepdim=True), mask).expand_as(scores)",
         "scores are averaged over the heads before softmax, not weights after it",
-        {"self_attention": ("cost.softmax_entries", "heads.loop_equivalence")},
+        {"self_attention": ("cost.softmax_entries", "heads.removal_is_deletion", "heads.loop_equivalence")},
     ),
     Fault(
         "softmax_over_padded_rows",

@@ -55,7 +55,17 @@ _VARIANCE = (
 CLAIMS: tuple[Claim, ...] = (
     Claim("Q01.1", "several heads capture more than one head can, as several filters of a CNN do", "PD"),
     Claim("Q01.2", "heads are not essential: some can be removed at little loss", "X"),
-    Claim("Q01.3", "what removing a head costs may be no more than its parameters", "P"),
+    Claim(
+        "Q01.3",
+        "what removing a head costs may be no more than its parameters",
+        "P",
+        (Proved("heads"), Holds("heads.removal_is_deletion")),
+        "To multiply a head's output by 0 gives, to rounding, the layer whose W_Q, W_K, W_V and W_O lack that head's "
+        "slices: 4·d_model·d_k weights fewer, biases apart, and all other heads as they were. So a masked head is a "
+        "smaller model and nothing else. A better answer adds what this does not say: how much quality goes with "
+        "these weights is a matter of measurement, and where heads share keys and values, those stay as long as one "
+        "head of the group does. The derivation heads shows both sides index by index.",
+    ),
     Claim(
         "Q02.1",
         "sequences of unequal length are padded and masked, and the padding takes no part",

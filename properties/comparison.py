@@ -232,6 +232,13 @@ def decided(holds: bool, *, measured: float, allowed: float, what: str, cause: s
     return Comparison(lambda trial: Outcome(holds, measured, allowed, what, "", "", None if holds else cause))
 
 
+def counts(got: int, due: int, *, what: str, cause: Callable[[], str]) -> Comparison:
+    """``got`` is ``due`` exactly: both are integers."""
+    figure = f"{got}, and exactly {due} are due: {what}"
+    told = None if got == due else cause()
+    return Comparison(lambda _: Outcome(got == due, abs(got - due), 0.0, what, cause=told, figure=figure))
+
+
 def likely(p_value: float, *, false_alarm: float, what: str, cause: str | None = None) -> Comparison:
     """A statistical test: it holds unless ``p_value`` (exact, two-sided) is at most ``false_alarm``."""
     holds = p_value > false_alarm

@@ -141,5 +141,10 @@ def softmax_exponentials(n: int, heads: int) -> int:
 
 
 def attention_weights(d: int, heads: int, d_k: int) -> int:
-    """Entries of W_Q, W_K, W_V and W_O together (claim Q04.1)."""
+    """Entries of W_Q, W_K, W_V and W_O together (claims Q01.3, Q04.1)."""
     return int(_proved("heads", "parameters", "d", "h", "d_k")(d, heads, d_k))
+
+
+def weights_of_a_head(d: int, d_k: int) -> int:
+    """Entries of W_Q, W_K, W_V and W_O that belong to one head (claim Q01.3)."""
+    return int(_proved("heads", "parameters_of_a_head", "d", "d_k")(d, d_k))

@@ -6,12 +6,12 @@ may do with fewer operations, and a kernel may hide them; then it is not held to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
 
-from ..comparison import Comparison, Outcome
+from ..comparison import Comparison, counts
 from ..contracts import Unsupported
 from ..counting import exponentials_of, flops_of
 from ..formulas import attention_flops, attention_weights, softmax_exponentials
@@ -26,13 +26,6 @@ PLAIN = {
     "applies": has_projections,
 }
 """The mask is left out: what it hides may be skipped, and then the count depends on the mask."""
-
-
-def counts(got: int, due: int, *, what: str, cause: Callable[[], str]) -> Comparison:
-    """``got`` is ``due`` exactly: both are integers."""
-    figure = f"{got}, and exactly {due} are due: {what}"
-    told = None if got == due else cause()
-    return Comparison(lambda _: Outcome(got == due, abs(got - due), 0.0, what, cause=told, figure=figure))
 
 
 @law(

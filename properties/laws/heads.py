@@ -1,15 +1,17 @@
-"""Heads: splitting d_model by reshape and transpose is a loop over heads, and nothing more."""
+"""Heads: splitting d_model by reshape and transpose is a loop over heads, so that one can be cut out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import torch
+from hypothesis import strategies as st
 from torch import Tensor
 
-from ..comparison import Comparison, same
-from ..contracts import Inputs, Path, explicit_mask
+from ..comparison import COARSE, Comparison, counts, differs, same
+from ..contracts import Inputs, Path, Unsupported, explicit_mask
+from ..formulas import weights_of_a_head
 from ..law import law
 from ..subjects import Projections, Subject
 from ..trial import Trial, guarded
@@ -70,13 +72,18 @@ def _kernel_by_heads(trial: Trial, x: Inputs) -> Tensor:
 
 def layer_by_heads(trial: Trial, x: Inputs) -> Tensor:
     """The layer recomputed from its weights, one head at a time."""
-    weights, config = guarded(trial.subject.projections, trial.built), trial.config  # type: ignore[arg-type]
+    return _sum_of_heads(trial, x, _weights_of(trial), range(trial.config.n_heads))
+
+
+def _weights_of(trial: Trial) -> Projections:
+    return guarded(trial.subject.projections, trial.built)  # type: ignore[arg-type]
+
+
+def _sum_of_heads(trial: Trial, x: Inputs, weights: Projections, heads: Iterable[int]) -> Tensor:
     memory = x.x if x.memory is None else x.memory
-    mask, groups = explicit_mask(x, trial.path), config.n_heads // config.n_kv_heads
+    mask, groups = explicit_mask(x, trial.path), trial.config.n_heads // trial.config.n_kv_heads
     with torch.no_grad():
-        output = sum(
-            _one_head(x.x, memory, weights, mask, h=h, g=h // groups, d_k=config.d_k) for h in range(config.n_heads)
-        )
+        output = sum(_one_head(x.x, memory, weights, mask, h=h, g=h // groups, d_k=trial.config.d_k) for h in heads)
         return output + (0 if weights.b_o is None else weights.b_o)  # type: ignore[operator, return-value]
 
 
@@ -96,3 +103,68 @@ def _one_head(
 def _project(x: Tensor, weight: Tensor, bias: Tensor | None, rows: slice) -> Tensor:
     projected = x @ weight[rows].mT
     return projected if bias is None else projected + bias[rows]
+
+
+@law(
+    "heads.removal_is_deletion",
+    formula="Σ_{a ≠ p} head_a W_O^a = the layer without W_Q^p, W_K^p, W_V^p, W_O^p",
+    claims=("Q01.3",),
+    contracts=("self_attention", "cross_attention"),
+    at_least={"n_heads": 2, "length": 2},
+    sizes={"groups": (1,)},
+    contents=("normal",),
+    draws={"removed": lambda sizes: st.integers(0, sizes["n_heads"] - 1)},
+    applies=has_projections,
+)
+def removal_is_deletion(trial: Trial) -> Iterator[Comparison]:
+    """To mask a head's output is to delete its slices of W_Q, W_K, W_V and W_O, and no other head notices."""
+    x, config, removed = trial.inputs, trial.config, trial.case.draws["removed"]
+    masked, whole = _masked(trial, removed), _weights_of(trial)
+    left = _deleted(whole, removed, config.d_k)
+    yield same(
+        lambda: _sum_of_heads(trial, x, left, range(config.n_heads - 1)),
+        lambda: masked(x),
+        what=f"output without head {removed}",
+        only=trial.comparable(x),
+        cause=lambda gap: "heads are mixed, so that what is cut out is not one of them, or one depends on the others",
+    )
+    lost = _entries(whole) - _entries(left)
+    yield counts(
+        lost,
+        weights_of_a_head(config.d_model, config.d_k),
+        what="weights that go with the head",
+        cause=lambda: "the head is not d_model/h wide in all four matrices",
+    )
+    if trial.torch_dtype not in COARSE:  # where the part of one head may drown in rounding
+        yield differs(
+            lambda: trial(x),
+            lambda: masked(x),
+            what=f"output with and without head {removed}",
+            cause="the head is dead: its part does not reach the output",
+        )
+
+
+def _masked(trial: Trial, head: int) -> Trial:
+    """The layer built anew, with the output of ``head`` multiplied by 0 on its way into W_O."""
+    masked, d_k = trial.like(), trial.config.d_k
+    own = slice(head * d_k, (head + 1) * d_k)
+    with torch.no_grad():
+        _weights_of(masked).w_o[:, own] = 0
+        if _weights_of(masked).w_o[:, own].any():
+            raise Unsupported("its projections are copies of its weights, so that no head can be masked through them")
+    return masked
+
+
+def _deleted(weights: Projections, head: int, d_k: int) -> Projections:
+    """The weights that are left without ``head``."""
+    width = weights.w_o.shape[1]
+    kept = [s for s in range(width) if s // d_k != head]
+    rows = {name: None if (t := getattr(weights, name)) is None else t[kept] for name in _OF_HEADS}
+    return replace(weights, **rows, w_o=weights.w_o[:, kept])
+
+
+_OF_HEADS = ("w_q", "w_k", "w_v", "b_q", "b_k", "b_v")
+
+
+def _entries(weights: Projections) -> int:
+    return sum(w.numel() for w in (weights.w_q, weights.w_k, weights.w_v, weights.w_o))
