@@ -275,7 +275,7 @@ PADDING_MASK = (
         "output = weights[..., : key.shape[2] // 2 * 2] @ value[:, :, : key.shape[2] // 2 * 2]",
         "a kernel works on blocks of keys and leaves out what does not fill one",
         {
-            "attention": ("padding.real_tokens_matter", "consistency.agreement_with_oracle"),
+            "attention": ("heads.two_copies", "padding.real_tokens_matter", "consistency.agreement_with_oracle"),
             "self_attention": ("causality.prefix_consistency",),
         },
     ),
@@ -373,7 +373,10 @@ COST = (
         "weights = masked_softmax(scores, mask)",
         "weights = masked_softmax(scores.mean(1, keepdim=True), mask).expand_as(scores)",
         "scores are averaged over the heads before softmax, not weights after it",
-        {"self_attention": ("cost.softmax_entries", "heads.removal_is_deletion", "heads.loop_equivalence")},
+        {
+            "attention": ("heads.two_copies",),
+            "self_attention": ("cost.softmax_entries", "heads.removal_is_deletion", "heads.loop_equivalence"),
+        },
     ),
     Fault(
         "softmax_over_padded_rows",
@@ -442,6 +445,7 @@ SOFTMAX_AND_SCALE = (
         "the wrong axis; silent where both lengths agree",
         {
             "attention": (
+                "heads.two_copies",
                 "consistency.agreement_with_oracle",
                 "softmax.jacobian",
                 "softmax.saturation",
@@ -463,7 +467,7 @@ SOFTMAX_AND_SCALE = (
         "scores = query @ key.transpose(-2, -1)",
         "scores = -query @ key.transpose(-2, -1)",
         "distances taken for similarities",
-        {"attention": ("softmax.jacobian", "consistency.agreement_with_oracle")},
+        {"attention": ("heads.two_copies", "softmax.jacobian", "consistency.agreement_with_oracle")},
     ),
     Fault(
         "scores_clamped",

@@ -53,7 +53,16 @@ _VARIANCE = (
 )
 
 CLAIMS: tuple[Claim, ...] = (
-    Claim("Q01.1", "several heads capture more than one head can, as several filters of a CNN do", "PD"),
+    Claim(
+        "Q01.1",
+        "several heads capture more than one head can, as several filters of a CNN do",
+        "PD",
+        (Proved("heads"), Holds("heads.two_copies")),
+        "Two heads copy two tokens into two halves of the output, to the last bit. One head hands on a single weighted "
+        "average, and no linear map of it gives back both: of two unrelated tokens at least half is lost, whatever its "
+        "weights are, as long as they do not depend on what the tokens hold. A better answer says just that: more "
+        "heads mean more averages, one for each relation. It is what they can do, not that training makes them do it.",
+    ),
     Claim("Q01.2", "heads are not essential: some can be removed at little loss", "X"),
     Claim(
         "Q01.3",

@@ -148,3 +148,8 @@ def attention_weights(d: int, heads: int, d_k: int) -> int:
 def weights_of_a_head(d: int, d_k: int) -> int:
     """Entries of W_Q, W_K, W_V and W_O that belong to one head (claim Q01.3)."""
     return int(_proved("heads", "parameters_of_a_head", "d", "d_k")(d, d_k))
+
+
+def least_distance(d: int) -> float:
+    """What one head misses at least, of two independent standardised tokens of width d (squared; claim Q01.1)."""
+    return float(_proved("heads", "least_distance", "d")(d))

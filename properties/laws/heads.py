@@ -9,12 +9,15 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ..comparison import COARSE, Comparison, counts, differs, same
+from ..case import order
+from ..comparison import COARSE, Comparison, counts, decided, differs, equal, same
 from ..contracts import Inputs, Path, Unsupported, explicit_mask
-from ..formulas import weights_of_a_head
+from ..formulas import least_distance, weights_of_a_head
 from ..law import law
 from ..subjects import Projections, Subject
+from ..tolerance import FLOOR, unit_roundoff
 from ..trial import Trial, guarded
+from .softmax import is_dot_product
 
 
 def has_projections(subject: Subject, path: Path) -> str | None:
@@ -168,3 +171,64 @@ _OF_HEADS = ("w_q", "w_k", "w_v", "b_q", "b_k", "b_v")
 
 def _entries(weights: Projections) -> int:
     return sum(w.numel() for w in (weights.w_q, weights.w_k, weights.w_v, weights.w_o))
+
+
+@law(
+    "heads.two_copies",
+    formula="two heads: ‖(ξ, η) − f‖ = 0; one head: min over M of E‖(ξ, η) − fM‖² ≥ d",
+    claims=("Q01.1",),
+    contracts=("attention",),
+    paths={"over": ("memory",), "padding": ("absent",), "causal": ("off",)},
+    sizes={"n_heads": (2,), "groups": (1,), "length": (1,)},
+    at_least={"memory_length": 2},
+    draws={"order": order()},
+    dtypes=("float64",),
+    applies=is_dot_product,
+)
+def two_copies(trial: Trial) -> Iterator[Comparison]:
+    """Two heads copy two tokens side by side, exactly; of one head's output every linear map loses half of them.
+
+    The tokens for one head are the rows of an orthogonal matrix, so that their second moments are exactly those of
+    independent standardised tokens: the bound holds for these few rows, without a statistical allowance.
+    """
+    first, second = trial.case.draws["order"][:2]
+    d, m = trial.config.d_k, trial.case.memory_length
+    tokens = trial.numbers("tokens", trial.case.batch, m, d)
+    yield equal(
+        lambda: trial(_one_place_a_head(tokens, first, second)),
+        lambda: torch.cat([tokens[:, [first]], tokens[:, [second]]], dim=-1),
+        what="output of two heads",
+        cause=lambda gap: "the heads do not attend apart: they share weights, or the largest score does not win",
+    )
+    missed = _missed_by_one_head(trial, first, second)
+    slack = FLOOR * m * d**2 * unit_roundoff(trial.torch_dtype)
+    yield decided(
+        missed >= least_distance(d) - slack,
+        measured=max(least_distance(d) - missed, 0.0),
+        allowed=slack,
+        what=f"one head misses {missed:.6g} of {2 * d}, where {d} is the least",
+        cause="one head gives more than one average of the tokens",
+    )
+
+
+def _one_place_a_head(tokens: Tensor, first: int, second: int) -> Inputs:
+    """Head 0 sees ``first`` alone and head 1 ``second``: all other weights underflow to exactly 0, in any dtype."""
+    batch, m, d = tokens.shape
+    key = torch.full((batch, m, 2, d), -32.0, dtype=tokens.dtype, device=tokens.device)
+    key[:, first, 0] = key[:, second, 1] = 32.0
+    query = torch.full((batch, 1, 2 * d), 32.0, dtype=tokens.dtype, device=tokens.device)
+    return Inputs(query, torch.cat([key.flatten(2), tokens.repeat(1, 1, 2)], dim=-1))
+
+
+def _missed_by_one_head(trial: Trial, first: int, second: int) -> float:
+    """Mean squared distance of the two tokens from the best linear map of what one head gives."""
+    d, m = trial.config.d_k, trial.case.memory_length
+    one = trial.like(case=replace(trial.case, n_heads=1))
+    rows = torch.from_numpy(trial.case.rng("design").standard_normal((m * d, m * d)))
+    tokens = (torch.linalg.qr(rows).Q * (m * d) ** 0.5).reshape(m * d, m, d).to(trial.device)
+    query, key = trial.numbers("query", 1, 1, d), trial.numbers("key", 1, m, d)
+    memory = torch.cat([key.expand(m * d, -1, -1), tokens], dim=-1)
+    given = one(Inputs(query.expand(m * d, -1, -1), memory))[:, 0]
+    wanted = torch.cat([tokens[:, first], tokens[:, second]], dim=-1)
+    best = torch.linalg.lstsq(given, wanted).solution
+    return float((wanted - given @ best).square().sum(-1).mean())
