@@ -35,13 +35,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class Holds:
-    """A law holds on the reference, and a planted fault breaks it."""
+    """A law holds on the reference, in every one of ``dtypes``, and a planted fault breaks it."""
 
     law: str
+    dtypes: tuple[str, ...] = ("float64",)
 
     def gather(self, gatherer: Gatherer) -> list[Finding]:
         """Two findings: the law on the reference, and on a fault."""
-        return [gatherer.law(LAWS[self.law]), gatherer.bite(self.law)]
+        return [gatherer.law(LAWS[self.law], self.dtypes), gatherer.bite(self.law)]
 
 
 @dataclass(frozen=True)
@@ -85,12 +86,12 @@ class Gatherer:
         self.using, self.seed, self.say = settings_for(PROFILES[profile]), seed, say
         self._found: dict[tuple[str, str], Finding] = {}
 
-    def law(self, law: Law) -> Finding:
-        """``law`` on every contract of the reference that it is about."""
-        return self._once("holds", law.name, lambda: _summed(law, self._run(law, REFERENCE)))
+    def law(self, law: Law, dtypes: Sequence[str] = ("float64",)) -> Finding:
+        """``law`` on every contract of the reference that it is about, in every one of ``dtypes``."""
+        return self._once("holds", law.name, lambda: _summed(law, self._run(law, REFERENCE, dtypes)))
 
-    def _run(self, law: Law, subjects: Sequence[Subject]) -> list[Result]:
-        checks = [check for subject in subjects for check in plan(subject, laws=[law]).checks]
+    def _run(self, law: Law, subjects: Sequence[Subject], dtypes: Sequence[str]) -> list[Result]:
+        checks = [check for subject in subjects for check in plan(subject, laws=[law], dtypes=dtypes).checks]
         return [run(check, using=self.using, seed=self.seed) for check in checks]
 
     def bite(self, law: str) -> Finding:
@@ -132,6 +133,9 @@ def _summed(law: Law, results: list[Result]) -> Finding:
     }
     p_values = [r.p_value for r in results if r.p_value is not None]
     told, brief = f"{figures['examples']} examples on {figures['checks']} paths", f"{figures['examples']} ex"
+    if len(dtypes := dict.fromkeys(r.dtype for r in results)) > 1:
+        figures["dtypes"] = list(dtypes)
+        told += f" in {', '.join(dtypes)}"
     if figures["worst_ratio"]:
         told += f", worst error {figures['worst_ratio']:.0%} of the allowance"
         brief += f", err {figures['worst_ratio']:.0%}"

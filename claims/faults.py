@@ -146,6 +146,16 @@ CAUSAL_MASK = (
     ),
 )
 
+_MASKING = (
+    "    scores = scores.masked_fill(hidden, -math.inf)\n"
+    "    # A row of −inf alone would be 0/0, and NaN in backward too: make it finite, its weights are emptied below.\n"
+    "    scores = scores.masked_fill(sees_nothing, 0.0)\n"
+    "    weights = torch.softmax(scores, dim=-1)\n"
+    "    # Hidden weights are 0 by now. This also stops their gradients, which a huge hidden value can make infinite.\n"
+    "    return weights.masked_fill(hidden, 0.0)"
+)
+"""The lines of the reference in which a mask meets the scores."""
+
 PADDING_MASK = (
     Fault(
         "mask_polarity_inverted",
@@ -251,6 +261,46 @@ PADDING_MASK = (
             "self_attention": ("padding.fully_masked_rows",),
             "causal_lm": ("padding.parameter_gradients", "padding.fully_masked_rows"),
         },
+    ),
+    Fault(
+        "filler_with_its_signs_lost",
+        "attention.py",
+        _MASKING,
+        "    return torch.softmax(scores.masked_fill(hidden, 1e-9), dim=-1)",
+        "1e-9 for −1e9: a hidden score is 0 to nine digits",
+        {"attention": ("filler.masked_is_exactly_zero", "padding.content", "padding.amount_and_side")},
+    ),
+    Fault(
+        "filler_tiny_for_min",
+        "attention.py",
+        _MASKING,
+        "    return torch.softmax(scores.masked_fill(hidden, torch.finfo(scores.dtype).tiny), dim=-1)",
+        "finfo.tiny is the smallest positive number, finfo.min the lowest",
+        {"attention": ("filler.masked_is_exactly_zero", "padding.content")},
+    ),
+    Fault(
+        "filler_of_minus_ten_thousand",
+        "attention.py",
+        _MASKING,
+        "    return torch.softmax(scores.masked_fill(hidden, -1e4), dim=-1)",
+        "GPT-2's masked_bias, a number that float16 holds: it is not low where all real scores lie lower",
+        {"attention": ("filler.masked_is_exactly_zero",)},
+    ),
+    Fault(
+        "filler_added_and_climbed_over",
+        "attention.py",
+        _MASKING,
+        "    return torch.softmax(scores - 1e4 * hidden, dim=-1)",
+        "BERT's extended mask: added, so that a hidden score keeps what it was above the others",
+        {"attention": ("filler.masked_is_exactly_zero",)},
+    ),
+    Fault(
+        "zero_scores_hidden",
+        "attention.py",
+        "    scores = query @ key.transpose(-2, -1)",
+        "    scores = query @ key.transpose(-2, -1); scores = scores.masked_fill(scores == 0, -math.inf)",
+        "a score of 0 taken for no score, as where a mask was multiplied in before",
+        {"attention": ("filler.zero_takes_a_share", "consistency.agreement_with_oracle")},
     ),
     Fault(
         "cross_attention_ignores_padding",
@@ -419,7 +469,14 @@ SOFTMAX_AND_SCALE = (
         "scale = 1.0 / math.sqrt(d_k)",
         "scale = 1.0",
         "softmax(QKᵀ)",
-        {"attention": ("scaling.logit_variance", "consistency.agreement_with_oracle", "softmax.jacobian")},
+        {
+            "attention": (
+                "filler.zero_takes_a_share",
+                "scaling.logit_variance",
+                "consistency.agreement_with_oracle",
+                "softmax.jacobian",
+            )
+        },
     ),
     Fault(
         "scale_without_root",
@@ -459,7 +516,15 @@ SOFTMAX_AND_SCALE = (
         "return torch.softmax(scores, dim=-1)",
         "return torch.softmax(scores * math.log(2.0), dim=-1)",
         "exp2 without the factor log₂ e in the scale, as in hand-written kernels",
-        {"attention": ("softmax.jacobian", "scaling.logit_variance", "consistency.paths_agree")},
+        {
+            "attention": (
+                "filler.finite_lets_through",
+                "filler.zero_takes_a_share",
+                "softmax.jacobian",
+                "scaling.logit_variance",
+                "consistency.paths_agree",
+            )
+        },
     ),
     Fault(
         "scores_negated",
@@ -475,7 +540,12 @@ SOFTMAX_AND_SCALE = (
         "scores = query @ key.transpose(-2, -1)",
         "scores = (query @ key.transpose(-2, -1)).clamp(-5.0, 5.0)",
         "a clamp against overflow",
-        {"attention": ("softmax.saturation",)},
+        {
+            "attention": (
+                "filler.finite_lets_through",
+                "softmax.saturation",
+            )
+        },
     ),
     Fault(
         "scores_soft_capped",
@@ -483,7 +553,7 @@ SOFTMAX_AND_SCALE = (
         "scores = query @ key.transpose(-2, -1)",
         "scores = 5.0 * torch.tanh(query @ key.transpose(-2, -1) / 5.0)",
         "Gemma 2's soft cap left on",
-        {"attention": ("softmax.saturation", "scaling.logit_variance")},
+        {"attention": ("filler.finite_lets_through", "softmax.saturation", "scaling.logit_variance")},
     ),
     Fault(
         "zero_key_added",
@@ -491,7 +561,15 @@ SOFTMAX_AND_SCALE = (
         "return torch.softmax(scores, dim=-1)",
         "return torch.softmax(torch.nn.functional.pad(scores, (0, 1)), dim=-1)[..., :-1]",
         "add_zero_attn, or a softmax with one more in the denominator: the weights do not sum to 1",
-        {"attention": ("softmax.saturation", "consistency.paths_agree", "consistency.agreement_with_oracle")},
+        {
+            "attention": (
+                "filler.finite_lets_through",
+                "filler.zero_takes_a_share",
+                "softmax.saturation",
+                "consistency.paths_agree",
+                "consistency.agreement_with_oracle",
+            )
+        },
     ),
     Fault(
         "gradient_through_scores_halved",

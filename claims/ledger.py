@@ -9,9 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from veriformer.properties.laws import LAWS
+from veriformer.properties.subjects import DTYPES
 
 from .evidence import Evidence, Falsified, Holds, Proved
-from .literal import ORDER_INVISIBLE, UNIT_VARIANCE, UNIT_VARIANCE_OF_STANDARD_INDEPENDENT
+from .literal import (
+    LOW_SCORE_HIDES,
+    MINUS_INFINITY_HIDES_BESIDE_A_KEY,
+    ORDER_INVISIBLE,
+    UNIT_VARIANCE,
+    UNIT_VARIANCE_OF_STANDARD_INDEPENDENT,
+)
 
 
 @dataclass(frozen=True)
@@ -135,8 +142,39 @@ CLAIMS: tuple[Claim, ...] = (
         "answer names the condition, and says that training is free to leave it.",
     ),
     Claim("Q06.3", "a large number of inputs makes softmax put everything on the maximum", "P"),
-    Claim("Q07.1", "a logit of zero is not no attention: e⁰ = 1, so unmasked padding takes a share", "P"),
-    Claim("Q07.2", "an infinitely small value makes the share of padding 0", "P"),
+    Claim(
+        "Q07.1",
+        "a logit of zero is not no attention: e⁰ = 1, so unmasked padding takes a share",
+        "P",
+        (Proved("masked_softmax"), Holds("filler.zero_takes_a_share")),
+        "Padding whose scores are 0 takes N/(Z + N) of the weights, for N keys of padding beside real keys whose "
+        "exponentials add up to Z: that is never 0, and N/n where the real scores are 0 as well. A better answer "
+        "names the share: 16 real tokens of such scores, padded to 128, leave seven eighths to the padding.",
+    ),
+    Claim(
+        "Q07.2",
+        "an infinitely small value makes the share of padding 0",
+        "P",
+        (
+            Proved("masked_softmax"),
+            Holds("filler.masked_is_exactly_zero", dtypes=tuple(DTYPES)),
+            Holds("filler.finite_lets_through", dtypes=tuple(DTYPES)),
+            Holds("padding.content"),
+            Holds("padding.fully_masked_rows"),
+            Falsified(
+                LOW_SCORE_HIDES,
+                token="vf1.eNpNUEFuAyEM_MucaZRUVQ98paqQA14WlcAK2KyiKH-vnaRVuHjGsj0zXOFhrzjS8DPswcDXMriMDoskKHLrMAjuB_ZdaqOt68KUcuYG-3bY_73d3qC4xpRhBS4UQipRjt4MIqUiSEdiq-vS71qZSxwP2ROfaru4l05xM1PoT5zpok6UPBS-vg06cxAtuS8FflnFqfgEDY2QahEuo8hpcKO8y3Vz3dfGbk6BNdeiWTytXU-iThPUIIV_cqqBhfBZBgzqWTM_zeIlI-jYRVJa3VPWjcATrVk7G6c43z-0VIjXIWjKlcbnB26_KcJ35g",
+                condition="the value is −∞, or so low that its exponential underflows beside the largest score, and "
+                "at least one key is not hidden",
+                under=MINUS_INFINITY_HIDES_BESIDE_A_KEY,
+            ),
+        ),
+        "With −∞ the share is 0 to the last bit in every dtype, as long as a query has a key left. A finite number f "
+        "lets up to N·exp(f − max) through, which is 0 only once it underflows, and −1e9 is out of range in "
+        "float16, where it becomes −∞. A row that is masked as a whole shows the difference: with a finite number "
+        "it attends to its padding in silence, with −∞ it is 0/0. A better answer says what such a row should give "
+        "(here: 0).",
+    ),
     Claim("Q08.1", "LayerNorm is used rather than BatchNorm", "P"),
     Claim("Q09.1", "at inference the decoder still needs its sequence mask", "P"),
     Claim("Q10.1", "batches may differ in length; within one, lengths are equal for the tensor's sake alone", "P"),

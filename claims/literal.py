@@ -6,15 +6,17 @@ under the condition that the sheet leaves out.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
 from hypothesis import strategies as st
 
 from veriformer.properties.case import one_of
-from veriformer.properties.comparison import Comparison, Undecidable, likely
+from veriformer.properties.comparison import Comparison, Undecidable, likely, zero
 from veriformer.properties.law import Law
 from veriformer.properties.laws import LAWS
+from veriformer.properties.laws.filler import padded
 from veriformer.properties.laws.scaling import FALSE_ALARM, attention_weights
 from veriformer.properties.statistics import chi_square_tails
 from veriformer.properties.trial import Trial
@@ -83,5 +85,36 @@ ORDER_INVISIBLE = replace(
     paths={"causal": ("off", "flag"), "over": ("x",), "padding": ("absent",), "grad": ("off",), "mode": ("eval",)},
 )
 
-LITERAL: dict[str, Law] = {law.name: law for law in (UNIT_VARIANCE, ORDER_INVISIBLE)}
+
+def _low_score_hides(trial: Trial) -> Iterator[Comparison]:
+    """A very negative number in place of its score makes padding's share 0."""
+    x = padded(trial, trial.case.draws["filler"], n_real=trial.case.draws["n_real"])
+    yield zero(lambda: trial(x), what="share of the padding")
+
+
+LOW_SCORE_HIDES = Law(
+    name="literal.low_score_hides",
+    statement="Padding whose scores are a very negative number gets a share of 0.",
+    formula="s_j = −1e9 for padded j ⇒ a_ij = 0",
+    function=_low_score_hides,
+    contracts=("attention",),
+    claims=("Q07.2",),
+    paths={"over": ("memory",), "padding": ("absent",), "weights": ("no",), "grad": ("off",)},
+    sizes={"groups": (1,), "memory_length": (1,)},
+    at_least={"d_k": 2},
+    draws={"padding": one_of(1, 2, 7), "n_real": one_of(0, 1, 5), "filler": one_of(-1e9, -1e4, -100.0)},
+)
+
+MINUS_INFINITY_HIDES_BESIDE_A_KEY = replace(
+    LOW_SCORE_HIDES,
+    name="literal.minus_infinity_hides_beside_a_key",
+    statement="Padding whose scores are −∞ gets a share of 0 where a query has at least one key besides.",
+    draws={
+        "padding": one_of(1, 2, 7),
+        "n_real": one_of(1, 5),
+        "filler": lambda sizes: st.just(-math.inf),
+    },
+)
+
+LITERAL: dict[str, Law] = {law.name: law for law in (UNIT_VARIANCE, ORDER_INVISIBLE, LOW_SCORE_HIDES)}
 """The sentences that are false as they stand."""

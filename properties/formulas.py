@@ -46,6 +46,21 @@ def softmax_norm_bound() -> float:
     return float(derivation("softmax_jacobian").results["norm_bound"])
 
 
+def zero_share(n_padding: int, real: Tensor) -> Tensor:
+    """Share of ``n_padding`` keys with a score of 0, where the numerators of the others sum to ``real`` (Q07.1)."""
+    return _proved("masked_softmax", "zero_share", "N", "Z")(n_padding, real)
+
+
+def replaced_share(n_padding: int, filler: Tensor, real: Tensor) -> Tensor:
+    """Share of ``n_padding`` keys whose scores are ``filler``, where the others' numerators sum to ``real`` (Q07.2)."""
+    return _proved("masked_softmax", "replaced_share", "N", "f", "Z")(n_padding, filler, real)
+
+
+def replaced_share_bound(n_padding: int, filler: Tensor, score: Tensor) -> Tensor:
+    """The most that :func:`replaced_share` can be, where another key has this ``score``."""
+    return _proved("masked_softmax", "replaced_bound", "N", "f", "s_k")(n_padding, filler, score)
+
+
 def dot_product_error(
     exact: Tensor,
     absolute: Tensor,

@@ -1,6 +1,18 @@
 """The laws, one file a family. Importing this registers them all."""
 
 from ..law import LAWS
-from . import causality, consistency, cost, decoding, heads, order, padding, scaling, softmax
+from . import causality, consistency, cost, decoding, filler, heads, order, padding, scaling, softmax
 
-__all__ = ["LAWS", "causality", "consistency", "cost", "decoding", "heads", "order", "padding", "scaling", "softmax"]
+__all__ = [
+    "LAWS",
+    "causality",
+    "consistency",
+    "cost",
+    "decoding",
+    "filler",
+    "heads",
+    "order",
+    "padding",
+    "scaling",
+    "softmax",
+]
