@@ -471,6 +471,7 @@ SOFTMAX_AND_SCALE = (
         "softmax(QKᵀ)",
         {
             "attention": (
+                "softmax.ratios",
                 "filler.zero_takes_a_share",
                 "scaling.logit_variance",
                 "consistency.agreement_with_oracle",
@@ -518,6 +519,8 @@ SOFTMAX_AND_SCALE = (
         "exp2 without the factor log₂ e in the scale, as in hand-written kernels",
         {
             "attention": (
+                "softmax.entropy",
+                "softmax.ratios",
                 "filler.finite_lets_through",
                 "filler.zero_takes_a_share",
                 "softmax.jacobian",
@@ -532,7 +535,7 @@ SOFTMAX_AND_SCALE = (
         "scores = query @ key.transpose(-2, -1)",
         "scores = -query @ key.transpose(-2, -1)",
         "distances taken for similarities",
-        {"attention": ("heads.two_copies", "softmax.jacobian", "consistency.agreement_with_oracle")},
+        {"attention": ("heads.two_copies", "softmax.ratios", "softmax.jacobian", "consistency.agreement_with_oracle")},
     ),
     Fault(
         "scores_clamped",
@@ -553,7 +556,7 @@ SOFTMAX_AND_SCALE = (
         "scores = query @ key.transpose(-2, -1)",
         "scores = 5.0 * torch.tanh(query @ key.transpose(-2, -1) / 5.0)",
         "Gemma 2's soft cap left on",
-        {"attention": ("filler.finite_lets_through", "softmax.saturation", "scaling.logit_variance")},
+        {"attention": ("softmax.ratios", "filler.finite_lets_through", "softmax.saturation", "scaling.logit_variance")},
     ),
     Fault(
         "zero_key_added",
@@ -563,6 +566,7 @@ SOFTMAX_AND_SCALE = (
         "add_zero_attn, or a softmax with one more in the denominator: the weights do not sum to 1",
         {
             "attention": (
+                "softmax.entropy",
                 "filler.finite_lets_through",
                 "filler.zero_takes_a_share",
                 "softmax.saturation",
@@ -577,7 +581,12 @@ SOFTMAX_AND_SCALE = (
         "scores = query @ key.transpose(-2, -1)",
         "scores = query @ key.transpose(-2, -1); scores = (scores + scores.detach()) / 2",
         "a hand-written backward that leaves out a factor",
-        {"attention": ("softmax.jacobian",)},
+        {
+            "attention": (
+                "softmax.entropy",
+                "softmax.jacobian",
+            )
+        },
     ),
 )
 

@@ -101,7 +101,16 @@ CLAIMS: tuple[Claim, ...] = (
     Claim("Q02.2", "that is the same idea as an RNN's mask", "P"),
     Claim("Q03.1", "with W_Q ≠ W_K attention is directed; with one shared matrix A → B equals B → A", "PD"),
     Claim("Q03.2", "projecting both sides is one bilinear form, Q(W_Q W_Kᵀ)Kᵀ", "PD"),
-    Claim("Q03.3", "softmax is a soft argmax: it widens gaps and comes near one-hot", "PD"),
+    Claim(
+        "Q03.3",
+        "softmax is a soft argmax: it widens gaps and comes near one-hot",
+        "PD",
+        (Proved("softmax_scale"), Holds("softmax.ratios"), Holds("softmax.entropy"), Holds("softmax.saturation")),
+        "The ratio of two weights is the exponential of the difference of their logits, so equal steps become equal "
+        "factors. Scaling the logits up never raises the entropy: its slope is exactly −c times the variance of the "
+        "logits. A better answer says how near to one-hot: what is not on the largest logit dies out like the "
+        "exponential of its lead, and logits that tie for the maximum share alike at any scale.",
+    ),
     Claim("Q03.4", "with Q = K attention is nearly the identity, and the layer a pointwise linear map", "PD"),
     Claim(
         "Q04.1",

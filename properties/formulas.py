@@ -46,6 +46,16 @@ def softmax_norm_bound() -> float:
     return float(derivation("softmax_jacobian").results["norm_bound"])
 
 
+def weight_ratio(z_i: Tensor, z_j: Tensor, *, scale: float) -> Tensor:
+    """p_i/p_j of p = softmax(scale · z) (claim Q03.3)."""
+    return _proved("softmax_scale", "ratio", "z_i", "z_j", "c")(z_i, z_j, scale)
+
+
+def entropy_slope(variance: Tensor, *, scale: float) -> Tensor:
+    """dH/dc of the weights softmax(c · z) at c = ``scale``, where z has this variance under them (claim Q03.3)."""
+    return _proved("softmax_scale", "entropy_slope", "V", "c")(variance, scale)
+
+
 def zero_share(n_padding: int, real: Tensor) -> Tensor:
     """Share of ``n_padding`` keys with a score of 0, where the numerators of the others sum to ``real`` (Q07.1)."""
     return _proved("masked_softmax", "zero_share", "N", "Z")(n_padding, real)

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from ..case import one_of
 from ..comparison import Comparison, decided, same
 from ..contracts import Inputs, Path
-from ..formulas import softmax_jacobian, softmax_norm_bound
+from ..formulas import entropy_slope, softmax_jacobian, softmax_norm_bound, weight_ratio
 from ..law import law
 from ..subjects import Subject
 from ..tolerance import FLOOR, unit_roundoff
@@ -117,3 +118,77 @@ def saturation(trial: Trial) -> Iterator[Comparison]:
             what=f"fall of Σp² from scale {smaller} to {larger}",
             cause="larger logits should concentrate the weights: they are clamped, capped or normalised away",
         )
+
+
+@law(
+    "softmax.ratios",
+    formula="pᵢ/pⱼ = exp(zᵢ − zⱼ)",
+    paths={"over": ("memory",), "padding": ("absent",), "weights": ("no",)},
+    **{**SOFTMAX, "claims": ("Q03.3",)},
+)
+def ratios(trial: Trial) -> Iterator[Comparison]:
+    """The ratio of two weights is the exponential of the difference of their logits, and nothing else enters it."""
+    z = trial.numbers("logits", trial.case.batch, 1, trial.config.d_k)[:, 0]
+    ratio = weight_ratio(z[:, :, None].double(), z[:, None, :].double(), scale=1.0)
+
+    def weights() -> Tensor:
+        return softmax_of(trial, z[:, None])[:, 0].detach()
+
+    yield same(
+        lambda: weights()[:, :, None].expand(ratio.shape),
+        lambda: (weights()[:, None, :] * ratio).to(z.dtype),
+        what="pᵢ against pⱼ exp(zᵢ − zⱼ)",
+        axes=("row", "i", "j"),
+        cause=lambda gap: "the scale or the base is another, scores are capped, or their sign is turned round",
+    )
+
+
+@law(
+    "softmax.entropy",
+    formula="H(p(cz)) is non-increasing in c ≥ 0, dH/dc = −c Var_p(z)",
+    paths={"over": ("memory",), "padding": ("absent",), "weights": ("no",), "grad": ("on",)},
+    dtypes=("float64", "float32"),
+    draws={"scale": one_of(1.0, 0.5, 2.0)},
+    **{**SOFTMAX, "claims": ("Q03.3",)},
+)
+def entropy(trial: Trial) -> Iterator[Comparison]:
+    """The larger the logits are scaled, the less the entropy of the weights: its slope is −c times their variance."""
+    z, at = trial.numbers("logits", trial.case.batch, 1, trial.config.d_k), trial.case.draws["scale"]
+
+    def by_autograd() -> Tensor:
+        with torch.enable_grad():
+            c = torch.full_like(z[:, :, :1], at).requires_grad_()
+            return gradient_of(_entropy(softmax_of(trial, c * z)).sum(), [c])[0][:, 0, 0]
+
+    def by_formula() -> Tensor:
+        p = softmax_of(trial, at * z).detach()[:, 0]
+        mean = (p * z[:, 0]).sum(-1, keepdim=True)
+        return entropy_slope((p * (z[:, 0] - mean).square()).sum(-1), scale=at)
+
+    # Where logits nearly tie the slope is a small difference of terms of this size, and rounds as they do.
+    size = z[:, 0].abs().mean(-1)
+    yield same(
+        lambda: by_autograd() + size,
+        lambda: by_formula() + size,
+        what="dH/dc (plus the mean size of the logits)",
+        axes=("row",),
+        cause=lambda gap: _which_pass(trial, at * z),
+    )
+    scales = (0.0, 0.5, 1.0, 2.0, 4.0)
+    slack = FLOOR * trial.config.d_k * unit_roundoff(trial.torch_dtype)
+    with torch.no_grad():
+        found = [_entropy(softmax_of(trial, c * z)) for c in scales]
+    for smaller, larger, high, low in zip(scales, scales[1:], found, found[1:], strict=False):
+        rise = float((low - high).max())
+        yield decided(
+            rise <= slack,
+            measured=max(rise, 0.0),
+            allowed=slack,
+            what=f"rise of the entropy from scale {smaller} to {larger}",
+            cause="larger logits should concentrate the weights",
+        )
+
+
+def _entropy(p: Tensor) -> Tensor:
+    """−Σ p log p over the last axis."""
+    return -(p * p.log()).sum(-1)
