@@ -124,9 +124,9 @@ def _in_full(console: Console, each: Judged) -> None:
         console.print(Padding(claim.found, (1, 0, 1, 2)))
     for piece in claim.evidence:
         if isinstance(piece, Falsified):
-            reading = "holds only if" if piece.condition else "is false as it stands"
-            console.print(Padding(f"As the sheet words it: “{piece.literal.statement}” This {reading} "
-                                  f"{piece.condition or ''}.", (0, 0, 0, 2)))  # fmt: skip
+            reading = f"holds only if {piece.condition}" if piece.condition else "is false as it stands"
+            console.print(Padding(f"As the sheet words it: “{piece.literal.statement}” This {reading}.",
+                                  (0, 0, 0, 2)))  # fmt: skip
     for finding in each.findings:
         mark = "✓" if finding.stands else "✗"
         console.print(Padding(f"{mark} {finding.kind} {finding.name}: {finding.summary}", (0, 0, 0, 2)))

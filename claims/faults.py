@@ -471,6 +471,7 @@ SOFTMAX_AND_SCALE = (
         "softmax(QKᵀ)",
         {
             "attention": (
+                "softmax.more_keys_dilute",
                 "softmax.ratios",
                 "filler.zero_takes_a_share",
                 "scaling.logit_variance",
@@ -519,6 +520,7 @@ SOFTMAX_AND_SCALE = (
         "exp2 without the factor log₂ e in the scale, as in hand-written kernels",
         {
             "attention": (
+                "softmax.more_keys_dilute",
                 "softmax.entropy",
                 "softmax.ratios",
                 "filler.finite_lets_through",
@@ -556,7 +558,15 @@ SOFTMAX_AND_SCALE = (
         "scores = query @ key.transpose(-2, -1)",
         "scores = 5.0 * torch.tanh(query @ key.transpose(-2, -1) / 5.0)",
         "Gemma 2's soft cap left on",
-        {"attention": ("softmax.ratios", "filler.finite_lets_through", "softmax.saturation", "scaling.logit_variance")},
+        {
+            "attention": (
+                "softmax.more_keys_dilute",
+                "softmax.ratios",
+                "filler.finite_lets_through",
+                "softmax.saturation",
+                "scaling.logit_variance",
+            )
+        },
     ),
     Fault(
         "zero_key_added",
@@ -660,7 +670,10 @@ POSITIONS = (
         "scores = query @ key.transpose(-2, -1)",
         "scores = query @ key.transpose(-2, -1) * math.log(1.0 + key.shape[2])",
         "log n scaling by the keys in the tensor, not by those that a query sees",
-        {"self_attention": ("causality.prefix_consistency", "padding.amount_and_side", "heads.loop_equivalence")},
+        {
+            "attention": ("softmax.more_keys_dilute",),
+            "self_attention": ("causality.prefix_consistency", "padding.amount_and_side", "heads.loop_equivalence"),
+        },
     ),
 )
 

@@ -14,6 +14,7 @@ from veriformer.properties.subjects import DTYPES
 from .evidence import Evidence, Falsified, Holds, Proved
 from .literal import (
     LOW_SCORE_HIDES,
+    MANY_KEYS_SATURATE,
     MINUS_INFINITY_HIDES_BESIDE_A_KEY,
     ORDER_INVISIBLE,
     UNIT_VARIANCE,
@@ -150,7 +151,24 @@ CLAIMS: tuple[Claim, ...] = (
         "keys that share a part with the query have another variance, and the counterexample shows one. A better "
         "answer names the condition, and says that training is free to leave it.",
     ),
-    Claim("Q06.3", "a large number of inputs makes softmax put everything on the maximum", "P"),
+    Claim(
+        "Q06.3",
+        "a large number of inputs makes softmax put everything on the maximum",
+        "P",
+        (
+            Proved("softmax_scale"),
+            Holds("softmax.more_keys_dilute"),
+            Holds("softmax.saturation"),
+            Falsified(
+                MANY_KEYS_SATURATE,
+                token="vf1.eNpNUMuKAzEM-xedh9KF0kN-ZVmCm3geNI8hcVqGof--Tqcse4pkW5acHQ5mx43EzTBfA1xOwkkqDFIukQIGeHuHuV4UFHpqZ38NmGhJKjidFZbc1vpWB06THIsix1w2-6-S7Mzk6wcH2rgcpLDamO-fAZXZw5x1vz5wa1N39QZJD7XkpFxHERbhQuEUKW32zlu1laQVEtaBtV_kqNW-FXkc0TOS_yMxe1bCj_d1-cFF2ZG3y8n7JU3d9VbVVUvVUegKzyO10CtPXqb580vQuKJoDJnkesHrF-2VbEA",
+            ),
+        ),
+        "It is the other way round: with logits of a given spread no weight is above a constant over their number, and "
+        "each key that is added lowers all others. What saturates softmax is the spread of the logits, at any number "
+        "of keys, and without the factor 1/√d_k the spread grows with the width of a head. A better answer says large "
+        "dot products, not many inputs.",
+    ),
     Claim(
         "Q07.1",
         "a logit of zero is not no attention: e⁰ = 1, so unmasked padding takes a share",

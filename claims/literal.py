@@ -13,11 +13,12 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from veriformer.properties.case import one_of
-from veriformer.properties.comparison import Comparison, Undecidable, likely, zero
+from veriformer.properties.comparison import Comparison, Undecidable, decided, likely, zero
 from veriformer.properties.law import Law
 from veriformer.properties.laws import LAWS
 from veriformer.properties.laws.filler import padded
 from veriformer.properties.laws.scaling import FALSE_ALARM, attention_weights
+from veriformer.properties.laws.softmax import softmax_of
 from veriformer.properties.statistics import chi_square_tails
 from veriformer.properties.trial import Trial
 
@@ -116,5 +117,32 @@ MINUS_INFINITY_HIDES_BESIDE_A_KEY = replace(
     },
 )
 
-LITERAL: dict[str, Law] = {law.name: law for law in (UNIT_VARIANCE, ORDER_INVISIBLE, LOW_SCORE_HIDES)}
+
+def _many_keys_saturate(trial: Trial) -> Iterator[Comparison]:
+    """With many keys everything goes to the largest logit: taken mildly, at least half of the weight."""
+    z = trial.numbers("logits", trial.case.batch, 1, trial.config.d_k)
+    largest = float(softmax_of(trial, z).max(-1).values.min())
+    yield decided(
+        largest >= 0.5,
+        measured=1 - largest,
+        allowed=0.5,
+        what=f"weight that is not on the largest of {trial.config.d_k} logits",
+    )
+
+
+MANY_KEYS_SATURATE = Law(
+    name="literal.many_keys_saturate",
+    statement="A large number of inputs makes softmax put everything on the maximum (here: half of it or more).",
+    formula="n large ⇒ maxᵢ pᵢ ≥ 1/2",
+    function=_many_keys_saturate,
+    contracts=("attention",),
+    claims=("Q06.3",),
+    paths={"over": ("memory",), "padding": ("absent",), "weights": ("no",), "grad": ("off",)},
+    sizes={"n_heads": (1,), "length": (1,), "memory_length": (1,), "d_k": (64, 128, 256)},
+    contents=("normal",),
+)
+
+LITERAL: dict[str, Law] = {
+    law.name: law for law in (UNIT_VARIANCE, ORDER_INVISIBLE, LOW_SCORE_HIDES, MANY_KEYS_SATURATE)
+}
 """The sentences that are false as they stand."""

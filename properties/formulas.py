@@ -51,6 +51,18 @@ def weight_ratio(z_i: Tensor, z_j: Tensor, *, scale: float) -> Tensor:
     return _proved("softmax_scale", "ratio", "z_i", "z_j", "c")(z_i, z_j, scale)
 
 
+def equal_gaps(n: int, lead: float) -> float:
+    """What n − 1 equal logits have of the weights together, where one leads them by ``lead`` (claim Q06.3)."""
+    others = _proved("softmax_scale", "equal_gaps", "n", "c", "g")
+    return float(others(n, 1, torch.tensor(lead, dtype=torch.float64)))
+
+
+def softmax_bound(z: Tensor) -> Tensor:
+    """The most that each weight of softmax(z) can be, given the smallest logit: z (…, n) → (…, n) (claim Q06.3)."""
+    bound = _proved("softmax_scale", "weight_bound", "n", "c", "z_i", "b")
+    return bound(z.shape[-1], 1, z, z.amin(-1, keepdim=True))
+
+
 def entropy_slope(variance: Tensor, *, scale: float) -> Tensor:
     """dH/dc of the weights softmax(c · z) at c = ``scale``, where z has this variance under them (claim Q03.3)."""
     return _proved("softmax_scale", "entropy_slope", "V", "c")(variance, scale)

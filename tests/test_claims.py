@@ -101,7 +101,7 @@ def test_one_question_in_full(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     printed = capsys.readouterr().out
     assert max(map(len, printed.splitlines())) <= 80
     verdicts = {claim["id"]: claim["verdict"] for claim in json.loads(file.read_text())["claims"]}
-    assert verdicts == {"Q06.1": "supported", "Q06.2": "conditional", "Q06.3": "open"}
+    assert verdicts == {"Q06.1": "supported", "Q06.2": "conditional", "Q06.3": "refuted"}
 
 
 def test_question_by_number() -> None:

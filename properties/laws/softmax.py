@@ -14,7 +14,7 @@ from torch import Tensor
 from ..case import one_of
 from ..comparison import Comparison, decided, same
 from ..contracts import Inputs, Path
-from ..formulas import entropy_slope, softmax_jacobian, softmax_norm_bound, weight_ratio
+from ..formulas import entropy_slope, equal_gaps, softmax_bound, softmax_jacobian, softmax_norm_bound, weight_ratio
 from ..law import law
 from ..subjects import Subject
 from ..tolerance import FLOOR, unit_roundoff
@@ -192,3 +192,38 @@ def entropy(trial: Trial) -> Iterator[Comparison]:
 def _entropy(p: Tensor) -> Tensor:
     """−Σ p log p over the last axis."""
     return -(p * p.log()).sum(-1)
+
+
+@law(
+    "softmax.more_keys_dilute",
+    formula="pᵢ ≤ exp(zᵢ − min z)/n; a lead of g leaves (n − 1)e⁻ᵍ/(1 + (n − 1)e⁻ᵍ) to n − 1 others",
+    paths={"over": ("memory",), "padding": ("absent",), "weights": ("no",)},
+    draws={"lead": one_of(1.0, 0.5, 2.0, 4.0)},
+    **{**SOFTMAX, "claims": ("Q06.3",), "sizes": {**SOFTMAX["sizes"], "d_k": (2, 4, 16, 64)}},
+)
+def more_keys_dilute(trial: Trial) -> Iterator[Comparison]:
+    """At a given spread of the logits more keys lower every weight, the largest included, like one over their number.
+
+    A leading key's weight is compared with its formula; and no weight of any logits is above its bound.
+    """
+    n, lead = trial.config.d_k, trial.case.draws["lead"]
+    leading = torch.zeros_like(trial.inputs.x[:, :1, :n])
+    leading[..., 0] = lead
+    due = torch.full_like(leading[..., 0], 1 - equal_gaps(n, lead))
+    yield same(
+        lambda: softmax_of(trial, leading)[..., 0].detach(),
+        lambda: due,
+        what=f"weight of a key that leads {n - 1} others by {lead:g}",
+        axes=("row", "query"),
+        cause=lambda gap: "the logits are scaled otherwise (by the number of keys, say), capped, or the base is not e",
+    )
+    z = trial.numbers("logits", trial.case.batch, 1, n)
+    excess = (softmax_of(trial, z).detach().double() / softmax_bound(z.double()) - 1).max()
+    slack = FLOOR * n * unit_roundoff(trial.torch_dtype)
+    yield decided(
+        float(excess) <= slack,
+        measured=max(float(excess), 0.0),
+        allowed=slack,
+        what="excess of a weight over exp(z − min z)/n, relative",
+        cause="the logits are scaled up before the softmax",
+    )
