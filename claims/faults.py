@@ -537,7 +537,39 @@ SOFTMAX_AND_SCALE = (
         "scores = query @ key.transpose(-2, -1)",
         "scores = -query @ key.transpose(-2, -1)",
         "distances taken for similarities",
-        {"attention": ("heads.two_copies", "softmax.ratios", "softmax.jacobian", "consistency.agreement_with_oracle")},
+        {
+            "attention": (
+                "heads.two_copies",
+                "scores.one_matrix_has_no_direction",
+                "softmax.ratios",
+                "softmax.jacobian",
+                "consistency.agreement_with_oracle",
+            )
+        },
+    ),
+    Fault(
+        "scores_of_the_query_with_itself",
+        "attention.py",
+        "scores = query @ key.transpose(-2, -1)",
+        "scores = query @ (query if query.shape == key.shape else key).transpose(-2, -1)",
+        "a slip of the hand that no shape betrays in self-attention",
+        {"attention": ("consistency.agreement_with_oracle",)},
+    ),
+    Fault(
+        "scores_biased_to_earlier_keys",
+        "attention.py",
+        "scores = query @ key.transpose(-2, -1)",
+        "scores = query @ key.transpose(-2, -1); scores = scores - 0.1 * torch.arange(scores.shape[-1])",
+        "a bias by the key's place that the caller did not ask for",
+        {"attention": ("scores.one_matrix_has_no_direction", "order.memory_permutation_invariance")},
+    ),
+    Fault(
+        "scores_less_half_the_keys_square",
+        "attention.py",
+        "scores = query @ key.transpose(-2, -1)",
+        "scores = query @ key.transpose(-2, -1) - 0.5 * (key * key).sum(-1)[..., None, :]",
+        "a squared distance multiplied out, with the key's own square kept and the query's left out",
+        {"attention": ("scores.one_matrix_has_no_direction", "consistency.agreement_with_oracle")},
     ),
     Fault(
         "scores_clamped",

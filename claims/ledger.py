@@ -19,6 +19,7 @@ from .literal import (
     ORDER_INVISIBLE,
     UNIT_VARIANCE,
     UNIT_VARIANCE_OF_STANDARD_INDEPENDENT,
+    WEIGHTS_HAVE_NO_DIRECTION,
 )
 
 
@@ -100,7 +101,25 @@ CLAIMS: tuple[Claim, ...] = (
         "positions unless position ids say otherwise, and the loss has to leave out padded positions as well.",
     ),
     Claim("Q02.2", "that is the same idea as an RNN's mask", "P"),
-    Claim("Q03.1", "with W_Q ≠ W_K attention is directed; with one shared matrix A → B equals B → A", "PD"),
+    Claim(
+        "Q03.1",
+        "with W_Q ≠ W_K attention is directed; with one shared matrix A → B equals B → A",
+        "PD",
+        (
+            Proved("shared_query_key"),
+            Holds("scores.one_matrix_has_no_direction"),
+            Falsified(
+                WEIGHTS_HAVE_NO_DIRECTION,
+                token="vf1.eNo9T9FuwyAQ-xc_o6qbpj7wK9WErnABNAIRkFRV1H_f0aV7wvb5zmaHhd5xo24D9IeCLblz7g0aUZDn2qDgzA_0p7yV7jLanwqeYpaN01lgLevSXuuJs-_h5Z15LvVh3ooMswlMrh040WMcH6QyJejrt0JjdtBnuS8P7LJKuESD-mgVSxYuVqTYuVI63Tn60JsJtLHJxbhY2R6-ZfzM0trGcZRpwqhK7p_MxbEQ3sSgUDauwv5qj3VyLmY_wm9NwkVqltLYcDzRmoZy5IuWC6R1FzSlQv3yhecvCWVvow",
+                condition="it is the scores that are meant, before softmax",
+                under=LAWS["scores.one_matrix_has_no_direction"],
+            ),
+        ),
+        "With two matrices the score of A with B differs from that of B with A. With one, the table of scores is "
+        "symmetric and even positive semi-definite, as the scores are inner products. The weights are not: softmax "
+        "divides each row by a sum of its own, and two tokens are enough for a counterexample. A better answer says "
+        "“symmetric scores”, and that the weights agree exactly where the two sums do.",
+    ),
     Claim("Q03.2", "projecting both sides is one bilinear form, Q(W_Q W_Kᵀ)Kᵀ", "PD"),
     Claim(
         "Q03.3",

@@ -13,7 +13,7 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from veriformer.properties.case import one_of
-from veriformer.properties.comparison import Comparison, Undecidable, decided, likely, zero
+from veriformer.properties.comparison import Comparison, Undecidable, decided, likely, same, zero
 from veriformer.properties.law import Law
 from veriformer.properties.laws import LAWS
 from veriformer.properties.laws.filler import padded
@@ -142,7 +142,27 @@ MANY_KEYS_SATURATE = Law(
     contents=("normal",),
 )
 
+
+def _weights_have_no_direction(trial: Trial) -> Iterator[Comparison]:
+    """With one matrix for queries and keys, i attends to j as much as j to i."""
+    x = trial.numbers("query", trial.case.batch, trial.case.length, trial.config.d_model)
+    weights = attention_weights(trial, x, x).detach().transpose(1, 2)
+    yield same(
+        lambda: weights, lambda: weights.mT, what="weight of i on j against j on i", axes=("row", "head", "i", "j")
+    )
+
+
+WEIGHTS_HAVE_NO_DIRECTION = replace(
+    LAWS["scores.one_matrix_has_no_direction"],
+    name="literal.weights_have_no_direction",
+    statement="With one matrix for queries and keys, A attends to B as much as B to A.",
+    formula="W_Q = W_K ⇒ aᵢⱼ = aⱼᵢ",
+    function=_weights_have_no_direction,
+    contents=("integers",),
+)
+
 LITERAL: dict[str, Law] = {
-    law.name: law for law in (UNIT_VARIANCE, ORDER_INVISIBLE, LOW_SCORE_HIDES, MANY_KEYS_SATURATE)
+    law.name: law
+    for law in (UNIT_VARIANCE, ORDER_INVISIBLE, LOW_SCORE_HIDES, MANY_KEYS_SATURATE, WEIGHTS_HAVE_NO_DIRECTION)
 }
 """The sentences that are false as they stand."""

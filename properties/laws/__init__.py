@@ -1,7 +1,7 @@
 """The laws, one file a family. Importing this registers them all."""
 
 from ..law import LAWS
-from . import causality, consistency, cost, decoding, filler, heads, order, padding, scaling, softmax
+from . import causality, consistency, cost, decoding, filler, heads, order, padding, scaling, scores, softmax
 
 __all__ = [
     "LAWS",
@@ -14,5 +14,6 @@ __all__ = [
     "order",
     "padding",
     "scaling",
+    "scores",
     "softmax",
 ]
