@@ -471,6 +471,7 @@ SOFTMAX_AND_SCALE = (
         "softmax(QKᵀ)",
         {
             "attention": (
+                "scores.two_matrices_act_as_one",
                 "softmax.more_keys_dilute",
                 "softmax.ratios",
                 "filler.zero_takes_a_share",
@@ -486,7 +487,12 @@ SOFTMAX_AND_SCALE = (
         "scale = 1.0 / math.sqrt(d_k)",
         "scale = 1.0 / d_k",
         "d_k for √d_k",
-        {"attention": ("scaling.logit_variance",)},
+        {
+            "attention": (
+                "scores.two_matrices_act_as_one",
+                "scaling.logit_variance",
+            )
+        },
     ),
     Fault(
         "scale_argument_ignored",
@@ -561,7 +567,13 @@ SOFTMAX_AND_SCALE = (
         "scores = query @ key.transpose(-2, -1)",
         "scores = query @ key.transpose(-2, -1); scores = scores - 0.1 * torch.arange(scores.shape[-1])",
         "a bias by the key's place that the caller did not ask for",
-        {"attention": ("scores.one_matrix_has_no_direction", "order.memory_permutation_invariance")},
+        {
+            "attention": (
+                "scores.two_matrices_act_as_one",
+                "scores.one_matrix_has_no_direction",
+                "order.memory_permutation_invariance",
+            )
+        },
     ),
     Fault(
         "scores_less_half_the_keys_square",
@@ -592,6 +604,7 @@ SOFTMAX_AND_SCALE = (
         "Gemma 2's soft cap left on",
         {
             "attention": (
+                "scores.two_matrices_act_as_one",
                 "softmax.more_keys_dilute",
                 "softmax.ratios",
                 "filler.finite_lets_through",

@@ -120,7 +120,15 @@ CLAIMS: tuple[Claim, ...] = (
         "divides each row by a sum of its own, and two tokens are enough for a counterexample. A better answer says "
         "“symmetric scores”, and that the weights agree exactly where the two sums do.",
     ),
-    Claim("Q03.2", "projecting both sides is one bilinear form, Q(W_Q W_Kᵀ)Kᵀ", "PD"),
+    Claim(
+        "Q03.2",
+        "projecting both sides is one bilinear form, Q(W_Q W_Kᵀ)Kᵀ",
+        "PD",
+        (Proved("shared_query_key"), Holds("scores.two_matrices_act_as_one")),
+        "The scores by two matrices are those by their product, W_Q W_Kᵀ, so only the product matters. A better "
+        "answer adds what the two are kept for: the product has a rank of d_k at most, and two narrow matrices hold "
+        "2·d·d_k numbers where a full one would hold d².",
+    ),
     Claim(
         "Q03.3",
         "softmax is a soft argmax: it widens gaps and comes near one-hot",

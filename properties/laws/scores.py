@@ -7,6 +7,7 @@ of another key's weight over its weight *is* that other key's score.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -71,4 +72,45 @@ def one_matrix_has_no_direction(trial: Trial) -> Iterator[Comparison]:
     two = scores_of(trial, query, key)
     yield differs(
         lambda: two, lambda: two.mT, what="S and Sᵀ of two matrices", cause="scores do not tell the two apart"
+    )
+
+
+@law(
+    "scores.two_matrices_act_as_one",
+    formula="(xW_Q)(xW_K)ᵀ = x(W_Q W_Kᵀ)xᵀ, of rank ≤ d_k",
+    claims=("Q03.2",),
+    contracts=("attention",),
+    paths={"over": ("memory",), "padding": ("absent",), "weights": ("no",)},
+    sizes={"groups": (1,), "memory_length": (1,), "length": (6, 7), "d_k": (1, 2, 3)},
+    contents=("normal",),
+    dtypes=("float64", "float32"),
+    applies=is_dot_product,
+)
+def two_matrices_act_as_one(trial: Trial) -> Iterator[Comparison]:
+    """To project both sides and compare is to compare by one matrix, W_Q W_Kᵀ; the scores have a rank of d_k at most.
+
+    Tokens are twice as wide as a head. The kernel is called at the width of a head, and once more at that of a token.
+    """
+    case, d_k, d = trial.case, trial.case.d_k, 2 * trial.case.d_k
+    x = trial.numbers("x", case.batch, case.length, case.n_heads, d)
+    w_q, w_k = (trial.numbers(name, case.n_heads, d, d_k) / d**0.5 for name in ("W_Q", "W_K"))
+    query, key = (torch.einsum("bnhd,hdk->bnhk", x, w).flatten(2) for w in (w_q, w_k))
+    folded = torch.einsum("bnhd,hdc->bnhc", x, w_q @ w_k.mT).flatten(2) * (d / d_k) ** 0.5  # the kernel divides by √d
+    wide = trial.like(case=replace(case, d_k=d))
+    yield same(
+        lambda: scores_of(trial, query, key),
+        lambda: scores_of(wide, folded, x.flatten(2)),
+        what="scores by two matrices against scores by their product",
+        axes=("row", "head", "query", "key"),
+        cause=lambda gap: "the scale is not one over the root of the width, or scores are not linear in query and key",
+    )
+    values = torch.linalg.svdvals(scores_of(trial, query, key).double())
+    slack = FLOOR * case.length * unit_roundoff(trial.torch_dtype) * (1 + float(values.max()))
+    beyond = float(values[..., d_k:].max())
+    yield decided(
+        beyond <= slack,
+        measured=beyond,
+        allowed=slack,
+        what=f"singular value of the scores beyond the first {d_k}",
+        cause="the scores are no products of queries and keys: they are capped, clamped or biased",
     )
