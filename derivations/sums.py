@@ -278,7 +278,7 @@ def successor(e: Any, context: Context) -> Any:
 
 def complement(e: Any, context: Context) -> Any:
     """[i < j] = 1 − [j ≤ i], wherever the brackets [j ≤ i] and [i < j] stand in one expression."""
-    found = sorted({x for t in e.atoms(Bracket) if (x := sp.expand(t.args[0])).is_integer}, key=str)
+    found: list[Any] = sorted({x for t in e.atoms(Bracket) if (x := sp.expand(t.args[0])).is_integer}, key=str)
     for x in found:
         if (opposite := sp.expand(-x - 1)) in found and str(x) < str(opposite):
             brackets = {t: 1 - bracket(x) for t in e.atoms(Bracket) if sp.expand(t.args[0]) == opposite}

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..case import one_of
 from ..comparison import Comparison, nonzero, within, zero
-from ..contracts import Inputs, merge_heads, split_heads
+from ..contracts import Inputs, kernel_arguments, merge_heads
 from ..formulas import replaced_share, replaced_share_bound, zero_share
 from ..law import law
 from ..tolerance import attention_error_bound
@@ -47,8 +47,7 @@ def padded(trial: Trial, filler: float, *, n_real: int) -> Inputs:
 
 def share_of_padding(trial: Trial, x: Inputs, share: Tensor, *, what: str, cause: str) -> Comparison:
     """The output of ``x`` is ``share`` (batch, heads, query), within the rounding derived for the kernel's dtype."""
-    query = split_heads(x.x, trial.config.n_heads).double()
-    key, value = (split_heads(part, trial.config.n_heads).double() for part in x.memory.chunk(2, dim=-1))
+    query, key, value = (part.double() for part in kernel_arguments(x, trial.config))
     out_of_range = key.isinf()  # a filler that the dtype does not hold: it is −∞, and that is a mask
     seen = ~out_of_range.any(-1)[:, :, None, :].expand(-1, -1, query.shape[2], -1)
 
@@ -67,8 +66,7 @@ def share_of_padding(trial: Trial, x: Inputs, share: Tensor, *, what: str, cause
 
 def real_logits(trial: Trial, x: Inputs, n_real: int) -> Tensor:
     """The scores of the real keys in float64: (batch, heads, query, n_real)."""
-    query = split_heads(x.x, trial.config.n_heads).double()
-    key = split_heads(x.memory.chunk(2, dim=-1)[0], trial.config.n_heads).double()
+    query, key, _ = (part.double() for part in kernel_arguments(x, trial.config))
     return query @ key[:, :, :n_real].mT / trial.config.d_k**0.5
 
 
@@ -110,8 +108,8 @@ def finite_lets_through(trial: Trial) -> Iterator[Comparison]:
     n_real, n_padding = trial.case.memory_length, trial.case.draws["padding"]
     x = padded(trial, trial.case.draws["filler"], n_real=n_real)
     logits = real_logits(trial, x, n_real)
-    stored = x.memory.unflatten(-1, (2, trial.config.n_heads, -1))[0, -1, 0, 0, -1]
-    filler = stored.double() / trial.config.d_k**0.5
+    _, key, _ = kernel_arguments(x, trial.config)
+    filler = key[0, 0, -1, -1].double() / trial.config.d_k**0.5
     cause = "a low score is held up (clamped or capped), or another base or scale stands in the exponent"
     share = replaced_share(n_padding, filler, logits.exp().sum(-1))
     bound = replaced_share_bound(n_padding, filler, logits.amax(-1))
