@@ -191,7 +191,7 @@ CLAIMS: tuple[Claim, ...] = (
                 token="vf1.eNpNUMuKAzEM-xedh9KF0kN-ZVmCm3geNI8hcVqGof--Tqcse4pkW5acHQ5mx43EzTBfA1xOwkkqDFIukQIGeHuHuV4UFHpqZ38NmGhJKjidFZbc1vpWB06THIsix1w2-6-S7Mzk6wcH2rgcpLDamO-fAZXZw5x1vz5wa1N39QZJD7XkpFxHERbhQuEUKW32zlu1laQVEtaBtV_kqNW-FXkc0TOS_yMxe1bCj_d1-cFF2ZG3y8n7JU3d9VbVVUvVUegKzyO10CtPXqb580vQuKJoDJnkesHrF-2VbEA",
             ),
         ),
-        "It is the other way round: with logits of a given spread no weight is above a constant over their number, and "
+        "It is the other way round: with logits in a given range no weight is above a constant over their number, and "
         "each key that is added lowers all others. What saturates softmax is the spread of the logits, at any number "
         "of keys, and without the factor 1/√d_k the spread grows with the width of a head. A better answer says large "
         "dot products, not many inputs.",
