@@ -84,11 +84,11 @@ class Gatherer:
     def __init__(self, *, profile: str = "dev", seed: int = 0, say: Callable[[str], None] = lambda text: None) -> None:
         """``say`` is told what is being run."""
         self.using, self.seed, self.say = settings_for(PROFILES[profile]), seed, say
-        self._found: dict[tuple[str, str], Finding] = {}
+        self._found: dict[tuple[str, ...], Finding] = {}
 
     def law(self, law: Law, dtypes: Sequence[str] = ("float64",)) -> Finding:
         """``law`` on every contract of the reference that it is about, in every one of ``dtypes``."""
-        return self._once("holds", law.name, lambda: _summed(law, self._run(law, REFERENCE, dtypes)))
+        return self._once("holds", law.name, lambda: _summed(law, self._run(law, REFERENCE, dtypes)), *dtypes)
 
     def _run(self, law: Law, subjects: Sequence[Subject], dtypes: Sequence[str]) -> list[Result]:
         checks = [check for subject in subjects for check in plan(subject, laws=[law], dtypes=dtypes).checks]
@@ -116,11 +116,11 @@ class Gatherer:
         """The stored counterexample to ``literal``."""
         return self._once("falsified", literal.name, lambda: _counterexample(literal, token))
 
-    def _once(self, kind: str, name: str, gather: Callable[[], Finding]) -> Finding:
-        if (kind, name) not in self._found:
+    def _once(self, kind: str, name: str, gather: Callable[[], Finding], *dtypes: str) -> Finding:
+        if (key := (kind, name, *dtypes)) not in self._found:
             self.say(f"{kind}: {name}")
-            self._found[kind, name] = gather()
-        return self._found[kind, name]
+            self._found[key] = gather()
+        return self._found[key]
 
 
 def _summed(law: Law, results: list[Result]) -> Finding:

@@ -89,6 +89,14 @@ def test_counterexample_that_holds_is_no_counterexample() -> None:
     assert not Gatherer().counterexample(held, token).stands
 
 
+def test_law_is_run_again_in_the_dtypes_that_another_claim_asks_for() -> None:
+    gatherer, wanted = Gatherer(), LAWS["filler.finite_lets_through"]
+    plain, half = gatherer.law(wanted), gatherer.law(wanted, ("float64", "float16"))
+    assert "dtypes" not in plain.figures
+    assert half.figures["dtypes"] == ["float64", "float16"]
+    assert gatherer.law(wanted) is plain
+
+
 def test_law_without_bite_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     toothless = replace(LAWS["softmax.saturation"], function=lambda trial: iter(()))
     monkeypatch.setitem(LAWS, "softmax.saturation", toothless)
