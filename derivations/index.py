@@ -99,15 +99,15 @@ def _graph(holds: dict[str, bool]) -> Iterator[str]:
         yield from (f"    {name}:::{'checked' if holds[name] else 'fails'}" for name in pages)
         yield "  end"
     for name in in_reading_order():
-        yield from (f'  {source} ==>|"{_counted("step", steps)}"| {name}' for source, steps in rests_on(name).items())
+        yield from (f'  {source} ==>|"{_steps(numbers)}"| {name}' for source, numbers in rests_on(name).items())
         yield from (f"  {source} --> {name}" for source in refers_to(name))
     for name in in_reading_order():
         yield from (f"  {name} -.-> {law}([{law}])" for law in derivation(name).properties)
     yield from (*COLOURS, "```", "")
 
 
-def _counted(what: str, numbers: list[str]) -> str:
-    return f"{what}{'s' if len(numbers) > 1 else ''} {', '.join(sorted(set(numbers), key=int))}"
+def _steps(numbers: list[str]) -> str:
+    return f"step{'s' if len(numbers) > 1 else ''} {', '.join(sorted(set(numbers), key=int))}"
 
 
 def written(readme: str, holds: dict[str, bool]) -> str:

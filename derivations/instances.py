@@ -20,7 +20,7 @@ from sympy.integrals.quadrature import gauss_legendre
 
 from .notation import Bracket, E, Lim, Partial, Relation, Selection, Var, variance_of
 from .setting import Model, Setting
-from .trees import RANGED, peel
+from .trees import RANGED, closure, peel
 
 MOST_OUTCOMES = 400
 # The five-point difference quotient below is exact to about 1e-10; a wrong formula is off by far more than this.
@@ -65,15 +65,12 @@ def holds(relation: Relation, world: World) -> bool:
 
 def varies(e: Any, world: World) -> bool:
     """Whether the value may differ between outcomes: something random stands outside of all expectations."""
-    made, seen, ahead = {**world.setting.definitions, **world.model.made}, set(), [e]
-    while world.model.independent and ahead:
-        bare = ahead.pop().replace(lambda t: isinstance(t, E | Var) and len(t.args) == 1, lambda t: sp.S.One)
-        names = bare.atoms(sp.Symbol, sp.IndexedBase) | {t.func for t in bare.atoms(AppliedUndef)}
-        if names & {*world.model.independent}:
-            return True
-        ahead += [made[t][1] for t in (names - seen) & {*made}]
-        seen |= names
-    return False
+    made = {**world.setting.definitions, **world.model.made}
+    return bool(world.model.independent) and bool(closure((e,), made, _outside_means) & {*world.model.independent})
+
+
+def _outside_means(e: Any) -> Any:
+    return e.replace(lambda t: isinstance(t, E | Var) and len(t.args) == 1, lambda t: sp.S.One)
 
 
 def points(relation: Relation, world: World) -> Iterator[dict[sp.Symbol, int]]:

@@ -13,14 +13,13 @@ from functools import cached_property
 from typing import Any
 
 import sympy as sp
-from sympy.core.function import AppliedUndef
 
 from .instances import World, holds, worlds
 from .notation import E, Lim, Partial, Relation, Var
 from .rewrites import CannotRewrite, Context, Rewrite
 from .setting import Model, Setting
 from .signs import nonnegative, real, sight
-from .trees import BINDING, canonical
+from .trees import BINDING, canonical, closure
 
 
 class StepFails(AssertionError):
@@ -390,18 +389,6 @@ class Counterexample(Step):
                 raise StepFails(f"the assumption '{assumption.number}' is {'kept' if kept else 'violated too'} here")
         if not self.refuting(self.earlier[self.breaks].relation):
             raise StepFails(f"step {self.breaks} holds here as well: '{self.drops}' is not needed for it")
-
-
-def closure(expressions: Sequence[Any], made: Mapping[Any, tuple[Any, Any]]) -> set[Any]:
-    """The names in these expressions, and in what these names stand for."""
-    seen: set[Any] = set()
-    ahead = list(expressions)
-    while ahead:
-        e = ahead.pop()
-        names = e.atoms(sp.Symbol, sp.IndexedBase) | {t.func for t in e.atoms(AppliedUndef)}
-        ahead += [made[name][1] for name in (names - seen) & {*made}]
-        seen |= names
-    return seen
 
 
 def bound(relation: Relation) -> set[Any]:

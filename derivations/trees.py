@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, lru_cache
 from typing import Any
 
 import sympy as sp
+from sympy.core.function import AppliedUndef
 
 from .notation import E, Lim, Var
 
@@ -23,6 +24,20 @@ def peel(node: Any) -> tuple[Any, tuple[Any, Any, Any]]:
 def index_symbols(t: Any) -> set[Any]:
     """The symbols in the indices of an entry or of a Kronecker delta."""
     return {s for k in (t.indices if isinstance(t, sp.Indexed) else t.args) for s in k.free_symbols}
+
+
+def closure(
+    expressions: Iterable[Any], made: Mapping[Any, tuple[Any, Any]], seen_as: Callable[[Any], Any] = lambda e: e
+) -> set[Any]:
+    """The names in these expressions, and in what these names stand for; `seen_as` may hide a part of each."""
+    seen: set[Any] = set()
+    ahead = list(expressions)
+    while ahead:
+        e = seen_as(ahead.pop())
+        names = e.atoms(sp.Symbol, sp.IndexedBase) | {t.func for t in e.atoms(AppliedUndef)}
+        ahead += [made[name][1] for name in (names - seen) & {*made}]
+        seen |= names
+    return seen
 
 
 def terms(e: Any) -> tuple[Any, ...]:
