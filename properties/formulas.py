@@ -16,10 +16,10 @@ from veriformer.derivations import derivation
 @cache
 def _proved(page: str, result: str, *arguments: str) -> Callable[..., Any]:
     """The result of a derivation as a function of ``arguments``, its symbols by name."""
-    formula = sp.sympify(derivation(page).results[result])
-    symbols = {str(symbol): symbol for symbol in (*formula.free_symbols, *formula.atoms(sp.IndexedBase))}
+    proved = derivation(page)
     functions = {"exp": lambda x: torch.as_tensor(x).exp(), "abs": abs}
-    return sp.lambdify([symbols[name] for name in arguments], formula, modules=[functions, "numpy"])
+    symbols = [proved.symbols[name] for name in arguments]
+    return sp.lambdify(symbols, proved.results[result], modules=[functions, "numpy"])
 
 
 def score_variance(d_k: int, *, scale: float) -> float:

@@ -163,6 +163,19 @@ def attention_error_bound(
     return torch.minimum(_per_key(scores, off, dtype, wide, average=average) @ magnitude + lost, ceiling)
 
 
+def attention_allowance(
+    query: Tensor, key: Tensor, value: Tensor, *, mask: Tensor | None, scale: float, dtype: torch.dtype
+) -> Tensor:
+    """How far attention in ``dtype`` and its formula in float64, which rounds as well, may lie apart, entry by entry.
+
+    Arguments and shapes as in :func:`attention_error_bound`.
+    """
+    own, formula = (
+        attention_error_bound(query, key, value, mask=mask, scale=scale, dtype=each) for each in (dtype, torch.float64)
+    )
+    return own + formula
+
+
 def _weight_roundings(u: float, u_a: float) -> float:
     """The relative error of a weight by division and storing: a reciprocal, a product with it, and the storing."""
     return (1 + u_a) ** 2 * (1 + u) - 1

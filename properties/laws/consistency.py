@@ -15,7 +15,7 @@ from ..contracts import CONTRACTS, Inputs, Path, explicit_mask, kernel_arguments
 from ..law import law
 from ..oracle import attention as oracle_attention
 from ..subjects import Subject
-from ..tolerance import FLOOR, attention_error_bound, unit_roundoff
+from ..tolerance import FLOOR, attention_allowance, unit_roundoff
 from ..trial import Trial
 from .softmax import is_dot_product
 
@@ -227,13 +227,13 @@ def agreement_with_oracle(trial: Trial) -> Iterator[Comparison]:
     scale = trial.config.d_k**-0.5
     keyed = torch.ones(1, dtype=torch.bool, device=trial.device) if mask is None else mask.any(-1).any(1)
 
-    def allowed(dtype: torch.dtype) -> Tensor:  # the oracle rounds as well, in float64
-        return attention_error_bound(query, key, value, mask=mask, scale=scale, dtype=dtype)
+    def allowed() -> Tensor:
+        return attention_allowance(query, key, value, mask=mask, scale=scale, dtype=trial.torch_dtype)
 
     yield within(
         lambda: trial(x).double(),
         lambda: merge_heads(oracle_attention(query, key, value, mask=mask, scale=scale)),
-        lambda: merge_heads(allowed(trial.torch_dtype) + allowed(torch.float64)),
+        lambda: merge_heads(allowed()),
         only=trial.comparable(x) & keyed,
         cause=lambda gap: "the scale is not 1/√d_k, the softmax runs over another axis, or the mask is not applied",
     )

@@ -18,7 +18,7 @@ from ..comparison import Comparison, nonzero, within, zero
 from ..contracts import Inputs, kernel_arguments, merge_heads
 from ..formulas import replaced_share, replaced_share_bound, zero_share
 from ..law import law
-from ..tolerance import attention_error_bound
+from ..tolerance import attention_allowance
 from ..trial import Trial
 from .padding import PADDED
 from .softmax import is_dot_product
@@ -51,14 +51,14 @@ def share_of_padding(trial: Trial, x: Inputs, share: Tensor, *, what: str, cause
     out_of_range = key.isinf()  # a filler that the dtype does not hold: it is −∞, and that is a mask
     seen = ~out_of_range.any(-1)[:, :, None, :].expand(-1, -1, query.shape[2], -1)
 
-    def allowed(dtype: torch.dtype) -> Tensor:  # the formula rounds as well, in float64
+    def allowed() -> Tensor:
         key_in_range, scale = key.masked_fill(out_of_range, 0.0), trial.config.d_k**-0.5
-        return attention_error_bound(query, key_in_range, value, mask=seen, scale=scale, dtype=dtype)
+        return attention_allowance(query, key_in_range, value, mask=seen, scale=scale, dtype=trial.torch_dtype)
 
     return within(
         lambda: trial(x).double(),
         lambda: merge_heads(share[..., None].expand_as(query)),
-        lambda: merge_heads(allowed(trial.torch_dtype) + allowed(torch.float64)),
+        lambda: merge_heads(allowed()),
         what=what,
         cause=lambda gap: cause,
     )
