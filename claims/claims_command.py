@@ -17,9 +17,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from .claim import Claim
 from .command_line import OK, VIOLATED, UsageError
 from .evidence import Falsified, Finding, Gatherer, verdict
-from .ledger import Claim, claims_matching
+from .ledger import claims_matching
 
 _COLOURS = {"supported": "green", "conditional": "yellow", "refuted": "red", "measured": "cyan", "open": "dim"}
 _MARKS = {"holds": "✓", "proved": "∎", "falsified": "↯"}

@@ -10,10 +10,13 @@ import pytest
 from hypothesis import settings
 
 from veriformer.claims import claims_command
+from veriformer.claims.claim import Claim
 from veriformer.claims.command_line import main
 from veriformer.claims.evidence import Falsified, Finding, Gatherer, Holds, Proved, verdict
-from veriformer.claims.ledger import CLAIMS, Claim, claims_matching
-from veriformer.claims.literal import LITERAL, ORDER_INVISIBLE, UNIT_VARIANCE
+from veriformer.claims.ledger import CLAIMS, claims_matching
+from veriformer.claims.literal import LITERAL
+from veriformer.claims.literal.attention import UNIT_VARIANCE
+from veriformer.claims.literal.positions import ORDER_INVISIBLE
 from veriformer.claims.reference_subject import REFERENCE
 from veriformer.derivations import derivation, names
 from veriformer.properties import LAWS, Status

@@ -1,8 +1,4 @@
-"""The sheet's sentences, taken at their word, where a word too few makes them false.
-
-Each is a law like any other, tried by the same engine; but nobody is held to it. Beside it stands the same sentence
-under the condition that the sheet leaves out.
-"""
+"""Sentences on attention itself."""
 
 from __future__ import annotations
 
@@ -76,14 +72,6 @@ UNIT_VARIANCE_OF_STANDARD_INDEPENDENT = replace(
         "query_spread": lambda sizes: st.just(1),
         "shared_with_key": lambda sizes: st.just(0.0),
     },
-)
-
-ORDER_INVISIBLE = replace(
-    LAWS["order.permutation_equivariance"],
-    name="literal.order_is_invisible",
-    statement="Without positional encoding order is invisible: permuting the tokens permutes the outputs.",
-    contracts=("encoder",),
-    paths={"causal": ("off", "flag"), "over": ("x",), "padding": ("absent",), "grad": ("off",), "mode": ("eval",)},
 )
 
 
@@ -160,9 +148,3 @@ WEIGHTS_HAVE_NO_DIRECTION = replace(
     function=_weights_have_no_direction,
     contents=("integers",),
 )
-
-LITERAL: dict[str, Law] = {
-    law.name: law
-    for law in (UNIT_VARIANCE, ORDER_INVISIBLE, LOW_SCORE_HIDES, MANY_KEYS_SATURATE, WEIGHTS_HAVE_NO_DIRECTION)
-}
-"""The sentences that are false as they stand."""

@@ -1,53 +1,20 @@
-"""The ledger: every claim of the sheet, and the evidence that decides it.
-
-A claim's number is its question's on the sheet. ``asks`` names the evidence that a verdict takes: P a property, D a
-derivation, X an experiment. A claim whose evidence is not all there is open, whatever the part that is there says.
-"""
+"""Questions 1, 3 to 7, 13 and 15 to 17: attention itself."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 from veriformer.properties.laws import LAWS
 from veriformer.properties.subjects import DTYPES
 
-from .evidence import Evidence, Falsified, Holds, Proved
-from .literal import (
+from ..claim import Claim
+from ..evidence import Falsified, Holds, Proved
+from ..literal.attention import (
     LOW_SCORE_HIDES,
     MANY_KEYS_SATURATE,
     MINUS_INFINITY_HIDES_BESIDE_A_KEY,
-    ORDER_INVISIBLE,
     UNIT_VARIANCE,
     UNIT_VARIANCE_OF_STANDARD_INDEPENDENT,
     WEIGHTS_HAVE_NO_DIRECTION,
 )
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One claim: what it says in our words, the evidence it asks for, the evidence there is, and what was found.
-
-    ``found`` is for a reader who knows only the question: what holds, under which condition, and a better answer.
-    """
-
-    id: str
-    text: str
-    asks: str
-    evidence: tuple[Evidence, ...] = ()
-    found: str = ""
-
-    @property
-    def question(self) -> int:
-        """The question's number on the sheet; 0 for a system that the sheet leans on."""
-        return int(self.id[1:].split(".")[0]) if self.id.startswith("Q") else 0
-
-    @property
-    def missing(self) -> str:
-        """The kinds of evidence that are asked for and not there."""
-        kinds = {Holds: "P", Falsified: "P", Proved: "D"}
-        there = {kinds[type(piece)] for piece in self.evidence}
-        return "".join(kind for kind in self.asks if kind not in there)
-
 
 _VARIANCE = (
     Proved("score_variance"),
@@ -61,7 +28,7 @@ _VARIANCE = (
     ),
 )
 
-CLAIMS: tuple[Claim, ...] = (
+ATTENTION: tuple[Claim, ...] = (
     Claim(
         "Q01.1",
         "several heads capture more than one head can, as several filters of a CNN do",
@@ -84,23 +51,6 @@ CLAIMS: tuple[Claim, ...] = (
         "these weights is a matter of measurement, and where heads share keys and values, those stay as long as one "
         "head of the group does. The derivation heads shows both sides index by index.",
     ),
-    Claim(
-        "Q02.1",
-        "sequences of unequal length are padded and masked, and the padding takes no part",
-        "P",
-        (
-            Holds("padding.content"),
-            Holds("padding.amount_and_side"),
-            Holds("padding.gradients"),
-            Holds("padding.parameter_gradients"),
-            Holds("padding.real_tokens_matter"),
-        ),
-        "With the mask, real outputs do not move with what stands in the padding, with how much of it there is, or "
-        "with its side, as long as position ids count real tokens only. No gradient reaches it, and the parameters "
-        "get the gradient of the unpadded rows. A better answer adds the two catches: padding on the left moves "
-        "positions unless position ids say otherwise, and the loss has to leave out padded positions as well.",
-    ),
-    Claim("Q02.2", "that is the same idea as an RNN's mask", "P"),
     Claim(
         "Q03.1",
         "with W_Q ≠ W_K attention is directed; with one shared matrix A → B equals B → A",
@@ -229,36 +179,7 @@ CLAIMS: tuple[Claim, ...] = (
         "it attends to its padding in silence, with −∞ it is 0/0. A better answer says what such a row should give "
         "(here: 0).",
     ),
-    Claim("Q08.1", "LayerNorm is used rather than BatchNorm", "P"),
-    Claim("Q09.1", "at inference the decoder still needs its sequence mask", "P"),
-    Claim("Q10.1", "batches may differ in length; within one, lengths are equal for the tensor's sake alone", "P"),
-    Claim(
-        "Q11.1",
-        "positional encoding is needed: without it order is invisible",
-        "PD",
-        (
-            Proved("permutation_equivariance"),
-            Holds("order.permutation_equivariance"),
-            Holds("order.order_is_seen"),
-            Holds("order.tokens_move_with_their_positions"),
-            Falsified(
-                ORDER_INVISIBLE,
-                token="vf1.eNo1kNFuwzAIRf-FZ6tKp2oP_pWpiqhNHGuOiYyTtqr674Nse4KL4XDxCwL4F9ywhxn82UHg2ql2AQ9Zs0RNwEEcv8FfNDa8iw1wi9TAf53dcH07SJirjp8GTRtvqxysQjV1xX44WGjh9hz_K_pYx5kwyl9e8GmbTDTCouSrAyGK4Afla4CwbupEfQDVwLZeN6gquVPDcjosjVnGXPcs-VZIG1YzG3ATY8JUMIFZRAPyNKlYFGXMXTvUCbdF1dpsmHe7ER7GwRhzTarwJvo_VmLJPXO1r6pcbUACFoNFmnAr1nSnnOb-2wJ6SD9cMPbPC7x_AIjYeGQ",
-                condition="attention is bidirectional",
-                under=LAWS["order.permutation_equivariance"],
-            ),
-        ),
-        "Without positions a bidirectional encoder only permutes its outputs when its tokens are permuted, so no "
-        "pooled output can tell two orders apart; with any of the positional encodings it can. A causal mask "
-        "breaks the symmetry by itself: a decoder without positions does see order.",
-    ),
-    Claim("Q12.1", "source and target may share one table: only the rows of tokens present are active", "P"),
-    Claim("Q12.2", "sharing costs a larger softmax", "D"),
-    Claim("Q12.3", "tied to the output, the row most like x gets the largest logit, if rows have one norm", "PD"),
-    Claim("Q12.4", "embedding and output layer are like inverses", "P"),
-    Claim("Q12.5", "torch's Linear stores (out, in) = (V, d), so sharing takes no transpose and saves V·d", "P"),
     Claim("Q13.1", "which part of a block costs most can be told by its parameters", "PDX"),
-    Claim("Q14.1", "adding positions does (not) damage the features of the embedding", "PD"),
     Claim("Q15.1", "without W_Q, W_K and W_V a token attends mostly to itself", "PD"),
     Claim("Q15.2", "the projections relieve that", "P"),
     Claim(
@@ -295,74 +216,4 @@ CLAIMS: tuple[Claim, ...] = (
         "The same evidence as question 6: the scale holds the variance of the logits at 1 at initialisation, "
         "whatever the width, and so holds softmax where it has a slope.",
     ),
-    Claim("Q18.1", "what an encoder is made of", "P"),
-    Claim("Q19.1", "Keras' Embedding has Xavier's variance 1/d, so that ×√d brings it to 1", "PD"),
-    Claim("Q20.1", "sinusoidal positions: what they mean, where they are strong and weak", "PD"),
-    Claim("Q21.1", "other encodings and what they trade: learned, Shaw, T5, ALiBi, rotary", "P"),
-    Claim("Q22.1", "residual connections keep gradients from vanishing", "PD"),
-    Claim("Q23.1", "LayerNorm and not BatchNorm, again", "P"),
-    Claim("Q23.2", "where LayerNorm stands: after each sub-layer, or before it", "PDX"),
-    Claim("Q24.1", "BatchNorm normalises one feature over the batch (over N, H and W for images)", "P"),
-    Claim("Q24.2", "BatchNorm keeps activations off the flat part of a sigmoid", "P"),
-    Claim("Q24.3", "BatchNorm is poor for small batches", "DX"),
-    Claim("Q24.4", "with unequal lengths BatchNorm has few samples for late positions", "P"),
-    Claim("Q24.5", "BatchNorm uses running statistics at test time, so a shift in the data harms", "P"),
-    Claim("Q25.1", "FFN(x) = max(0, xW₁ + b₁)W₂ + b₂", "P"),
-    Claim("Q25.2", "ReLU does not saturate, needs no exponential and suits back-propagation", "D"),
-    Claim("Q25.3", "the output of ReLU is not centred at zero", "PD"),
-    Claim("Q25.4", "a ReLU can die for ever; at a large learning rate 40 % may", "PX"),
-    Claim("Q25.5", "ReLU does not compress amplitudes, so they grow with depth", "PD"),
-    Claim("Q26.1", "encoder and decoder meet in cross-attention: Q from the decoder, K and V from the encoder", "P"),
-    Claim(
-        "Q27.1",
-        "the decoder's self-attention differs by its causal mask",
-        "P",
-        (
-            Holds("causality.no_future_influence"),
-            Holds("causality.no_future_gradient"),
-            Holds("causality.prefix_consistency"),
-            Holds("causality.past_influences"),
-        ),
-        "At every depth tried, an output does not move however far later tokens are moved, its gradient to them is "
-        "exactly zero, and every earlier token does reach it. That is what lets one pass over a whole target "
-        "sequence train every position at once: no output sees the token that it has to predict.",
-    ),
-    Claim(
-        "Q28.1",
-        "the encoder is parallel over positions, the decoder in training too, at inference not",
-        "P",
-        (Holds("decoding.cached_equals_full"), Holds("causality.prefix_consistency")),
-        "One teacher-forced pass gives the logits that as many sequential passes give, with a KV cache or without, "
-        "in chunks, after beams are reordered and after a crop. So training takes one pass for n tokens, and "
-        "generation n passes that wait for each other: each needs the token before it. A cache saves work in a "
-        "pass, not passes.",
-    ),
-    Claim("Q29.1", "byte-pair encoding, WordPiece and the unigram model", "P"),
-    Claim("Q30.1", "the learning rate warms up and then falls with the inverse square root", "PD"),
-    Claim("Q30.2", "where dropout is applied, and what it is at test time", "P"),
-    Claim("Q31.1", "notable variants of the Transformer", "P"),
-    Claim("S.linear", "PyTorch's nn.Linear and nn.Embedding, exercised for question 12", "P"),
-    Claim("S.keras", "Keras' Embedding, exercised for question 19", "P"),
-    Claim("S.bert", "BERT's own reshape path, on a real BERT with random weights, for question 16", "P"),
-    Claim("S.shared", "Reformer's shared query and key, for question 3", "P"),
-    Claim("S.bpe", "BPE, WordPiece and unigram of the tokenizers library, for question 29", "P"),
-    Claim("S.rnn", "a packed RNN, for question 2", "P"),
 )
-
-
-def claims_matching(*, identifier: str | None = None, question: int | None = None) -> list[Claim]:
-    """The claims of one id ("Q07.1"), of one question ("Q07", or its number), or all of them.
-
-    Raises LookupError where there is none.
-    """
-    wanted = None if identifier is None else identifier.upper() if identifier[:1] in "qQ" else identifier
-    found = [
-        claim
-        for claim in CLAIMS
-        if (wanted is None or claim.id == wanted or claim.id.split(".")[0] == wanted)
-        and question in (None, claim.question)
-    ]
-    if not found:
-        asked = wanted or f"question {question}"
-        raise LookupError(f"expected a claim such as Q06.2, a question such as Q06 or 6; got {asked}; Q01 to Q31 exist")
-    return found

@@ -1,0 +1,28 @@
+"""The planted faults: one mistake at a time, made in a copy of the reference.
+
+Each entry of ``FAULTS`` is a patch of one or two lines, named after the real mistake that it imitates, with the laws
+that must catch it and the contracts on which they do. :func:`planted` is what plants it.
+"""
+
+from __future__ import annotations
+
+from . import attention, blocks, masks, positions, state
+from .fault import Fault, planted, write_copy
+
+FAULTS: tuple[Fault, ...] = (
+    *masks.CAUSAL_MASK,
+    *masks.PADDING_MASK,
+    *attention.HEADS,
+    *attention.COST,
+    *attention.SOFTMAX_AND_SCALE,
+    *positions.POSITIONS,
+    *blocks.NORMALISATION,
+    *blocks.RANDOMNESS,
+    *blocks.DEAD_PARAMETERS,
+    *state.STATE,
+    *state.IN_PLACE_AND_STRIDES,
+    *state.FAST_PATHS,
+    *state.CACHE,
+)
+
+__all__ = ["FAULTS", "Fault", "planted", "write_copy"]

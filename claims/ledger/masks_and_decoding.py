@@ -1,0 +1,53 @@
+"""Questions 2, 9, 10 and 26 to 28: masks, lengths and decoding."""
+
+from __future__ import annotations
+
+from ..claim import Claim
+from ..evidence import Holds
+
+MASKS_AND_DECODING: tuple[Claim, ...] = (
+    Claim(
+        "Q02.1",
+        "sequences of unequal length are padded and masked, and the padding takes no part",
+        "P",
+        (
+            Holds("padding.content"),
+            Holds("padding.amount_and_side"),
+            Holds("padding.gradients"),
+            Holds("padding.parameter_gradients"),
+            Holds("padding.real_tokens_matter"),
+        ),
+        "With the mask, real outputs do not move with what stands in the padding, with how much of it there is, or "
+        "with its side, as long as position ids count real tokens only. No gradient reaches it, and the parameters "
+        "get the gradient of the unpadded rows. A better answer adds the two catches: padding on the left moves "
+        "positions unless position ids say otherwise, and the loss has to leave out padded positions as well.",
+    ),
+    Claim("Q02.2", "that is the same idea as an RNN's mask", "P"),
+    Claim("Q09.1", "at inference the decoder still needs its sequence mask", "P"),
+    Claim("Q10.1", "batches may differ in length; within one, lengths are equal for the tensor's sake alone", "P"),
+    Claim("Q26.1", "encoder and decoder meet in cross-attention: Q from the decoder, K and V from the encoder", "P"),
+    Claim(
+        "Q27.1",
+        "the decoder's self-attention differs by its causal mask",
+        "P",
+        (
+            Holds("causality.no_future_influence"),
+            Holds("causality.no_future_gradient"),
+            Holds("causality.prefix_consistency"),
+            Holds("causality.past_influences"),
+        ),
+        "At every depth tried, an output does not move however far later tokens are moved, its gradient to them is "
+        "exactly zero, and every earlier token does reach it. That is what lets one pass over a whole target "
+        "sequence train every position at once: no output sees the token that it has to predict.",
+    ),
+    Claim(
+        "Q28.1",
+        "the encoder is parallel over positions, the decoder in training too, at inference not",
+        "P",
+        (Holds("decoding.cached_equals_full"), Holds("causality.prefix_consistency")),
+        "One teacher-forced pass gives the logits that as many sequential passes give, with a KV cache or without, "
+        "in chunks, after beams are reordered and after a crop. So training takes one pass for n tokens, and "
+        "generation n passes that wait for each other: each needs the token before it. A cache saves work in a "
+        "pass, not passes.",
+    ),
+)

@@ -1,0 +1,23 @@
+"""The sheet's sentences, taken at their word, where a word too few makes them false.
+
+Each is a law like any other, tried by the same engine; but nobody is held to it. Beside it stands the same sentence
+under the condition that the sheet leaves out.
+"""
+
+from __future__ import annotations
+
+from veriformer.properties.law import Law
+
+from . import attention, positions
+
+LITERAL: dict[str, Law] = {
+    law.name: law
+    for law in (
+        attention.UNIT_VARIANCE,
+        attention.LOW_SCORE_HIDES,
+        attention.MANY_KEYS_SATURATE,
+        attention.WEIGHTS_HAVE_NO_DIRECTION,
+        positions.ORDER_INVISIBLE,
+    )
+}
+"""The sentences that are false as they stand."""
