@@ -23,7 +23,7 @@ from .evidence import Falsified, Finding, Gatherer, verdict
 from .ledger import claims_matching
 
 _COLOURS = {"supported": "green", "conditional": "yellow", "refuted": "red", "measured": "cyan", "open": "dim"}
-_MARKS = {"holds": "✓", "proved": "∎", "falsified": "↯"}
+_MARKS = {"holds": "✓", "proved": "∎", "falsified": "↯", "measured": "≈"}
 _KINDS = {"P": "property", "D": "derivation", "X": "experiment"}
 
 

@@ -1,4 +1,4 @@
-"""The command line: ``veriformer claims | check | derive | list``.
+"""The command line: ``veriformer claims | check | derive | measure | list``.
 
 Exit status: 0 every applicable law holds; 1 a law is violated; 2 the call or the subject cannot be used (one line);
 3 the subject crashed, hung or ran out of memory under a law, or a law could not be decided.
@@ -33,12 +33,13 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="veriformer", description="Hold Transformers to the laws that the textbooks state.")
     parser.add_argument("--version", action="version", version=f"veriformer {version('veriformer')}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="claims | check | derive | list")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="claims | check | derive | measure | list")
     _claims_arguments(commands.add_parser("claims", help="the verdict on every claim of the sheet, from evidence"))
     _check_arguments(commands.add_parser("check", help="hold an implementation to the laws of its contract"))
     derive = commands.add_parser("derive", help="print a derivation, or check them all")
     derive.add_argument("name", nargs="?", metavar="NAME", help="which derivation; without it, their names")
     derive.add_argument("--check", action="store_true", help="check the derivation, or all of them, and print verdicts")
+    _measure_arguments(commands.add_parser("measure", help="run an experiment, or list them with the results stored"))
     listing = commands.add_parser("list", help="name what there is")
     listing.add_argument("what", nargs="?", choices=("properties", "claims", "subjects", "contracts", "derivations"))
     return parser
@@ -51,6 +52,16 @@ def _claims_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the examples (default 0)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the verdicts and their figures")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write what is printed as a page")
+
+
+def _measure_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", metavar="NAME", help="which experiment; without it, what there is")
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--small", action="store_true", help="a form of it that takes seconds and stores nothing")
+    chosen.add_argument("--out", type=Path, metavar="FILE", help="store the result there, not beside the code")
+    chosen.add_argument(
+        "--draw", type=Path, metavar="FILE", help="draw the stored curves (.svg, .png, .pdf); runs nothing"
+    )
 
 
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
@@ -114,7 +125,7 @@ def _carry_out(given: argparse.Namespace) -> int:
     # A subject's warnings are its own affair; they would drown the report.
     warnings.simplefilter("ignore")
     sys.path.insert(0, "")
-    for name in ("json", "html"):
+    for name in ("json", "html", "out", "draw"):
         file = getattr(given, name, None)
         if file is not None:
             _check_writable(name, file)
@@ -131,6 +142,10 @@ def _carry_out(given: argparse.Namespace) -> int:
         from .claims_command import claims
 
         return claims(given)
+    if given.command == "measure":
+        from .measure_command import measure
+
+        return measure(given)
     from .check_command import check
 
     return check(given)

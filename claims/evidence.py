@@ -6,7 +6,8 @@ Nobody types a verdict. A claim lists its evidence, each piece is run, and :func
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 from veriformer.derivations import derivation
@@ -17,6 +18,9 @@ from veriformer.properties.laws import LAWS
 from veriformer.properties.profiles import PROFILES
 from veriformer.properties.violation import Token
 
+from .experiments import EXPERIMENTS
+from .experiments.experiment import Experiment
+from .experiments.record import Record, stored
 from .faults import FAULTS, planted
 from .reference_subject import REFERENCE, subjects_of
 
@@ -25,7 +29,7 @@ from .reference_subject import REFERENCE, subjects_of
 class Finding:
     """What one piece of evidence gave: whether it speaks as it should, in a line, with its figures."""
 
-    kind: str  # "holds", "bites", "proved" or "falsified"
+    kind: str  # "holds", "bites", "proved", "falsified" or "measured"
     name: str
     stands: bool
     summary: str
@@ -75,7 +79,18 @@ class Falsified:
         return found if self.under is None else [*found, gatherer.law(self.under)]
 
 
-Evidence = Holds | Proved | Falsified
+@dataclass(frozen=True)
+class Measured:
+    """The figures of an experiment, as stored: made by the code as it is, and bearing out what it expects."""
+
+    experiment: str
+
+    def gather(self, gatherer: Gatherer) -> list[Finding]:
+        """One finding."""
+        return [gatherer.measurement(self.experiment)]
+
+
+Evidence = Holds | Proved | Falsified | Measured
 
 
 class Gatherer:
@@ -115,6 +130,10 @@ class Gatherer:
     def counterexample(self, literal: Law, token: str) -> Finding:
         """The stored counterexample to ``literal``."""
         return self._once("falsified", literal.name, lambda: _counterexample(literal, token))
+
+    def measurement(self, experiment: str) -> Finding:
+        """The stored record of ``experiment``: it must be there, be fresh, and show what is expected."""
+        return self._once("measured", experiment, lambda: _measured(EXPERIMENTS[experiment], stored(experiment)))
 
     def _once(self, kind: str, name: str, gather: Callable[[], Finding], *dtypes: str) -> Finding:
         if (key := (kind, name, *dtypes)) not in self._found:
@@ -176,10 +195,37 @@ def _counterexample(literal: Law, token: str) -> Finding:
     )
 
 
+def _measured(experiment: Experiment, record: Record | None) -> Finding:
+    finding = partial(Finding, "measured", experiment.name)
+    if record is None:
+        return finding(False, f"no result is stored; run `{experiment.command}`")
+    if changes := record.changes(experiment):
+        return finding(False, f"the result is stale: {', '.join(changes)} changed; run `{experiment.command}`")
+    if failed := experiment.disappointed(record.outcome):
+        return finding(False, f"the figures do not show that {'; nor that '.join(failed)}")
+    return finding(
+        True,
+        f"{experiment.question} {experiment.method} Run on {record.made} in {record.seconds:.0f} s, {_told(record)}",
+        str(record.outcome.figures[0]),
+        asdict(record),
+    )
+
+
+def _told(record: Record) -> str:
+    budget = ", ".join(f"{name} {value}" for name, value in record.budget.items())
+    figures = "\n".join(f"  {figure.what}: {figure}, n = {figure.n}" for figure in record.outcome.figures)
+    return f"with {budget}; again: `{record.command}`\n{figures}"
+
+
 def verdict(evidence: Sequence[Evidence], findings: Sequence[Finding]) -> str:
-    """What the evidence gives: supported, conditional, refuted; or open where it is missing or does not stand."""
+    """What the evidence gives: supported, conditional, refuted, measured; or open: it is missing or does not stand.
+
+    Measured is what experiments alone decide. Beside a law or a derivation they add figures, and the verdict is theirs.
+    """
     if not evidence or not all(finding.stands for finding in findings):
         return "open"
+    if all(isinstance(piece, Measured) for piece in evidence):
+        return "measured"
     falsified = [piece for piece in evidence if isinstance(piece, Falsified)]
     if not falsified:
         return "supported"
