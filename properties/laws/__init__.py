@@ -1,7 +1,7 @@
 """The laws, one file a family. Importing this registers them all."""
 
 from ..law import LAWS
-from . import causality, consistency, cost, decoding, filler, heads, order, padding, scaling, scores, softmax
+from . import causality, consistency, cost, decoding, filler, heads, itself, order, padding, scaling, scores, softmax
 
 __all__ = [
     "LAWS",
@@ -11,6 +11,7 @@ __all__ = [
     "decoding",
     "filler",
     "heads",
+    "itself",
     "order",
     "padding",
     "scaling",
