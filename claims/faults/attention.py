@@ -194,6 +194,7 @@ SOFTMAX_AND_SCALE = (
         "the wrong axis; silent where both lengths agree",
         {
             "attention": (
+                "cross.queries_do_not_meet",
                 "heads.two_copies",
                 "consistency.agreement_with_oracle",
                 "softmax.jacobian",
