@@ -6,7 +6,7 @@ Nobody types a verdict. A claim lists its evidence, each piece is run, and :func
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from veriformer.properties import Status, Subject
 from veriformer.properties.engine import Result, plan, replay, run, settings_for
 from veriformer.properties.law import Law
 from veriformer.properties.laws import LAWS
+from veriformer.properties.loading import load
 from veriformer.properties.profiles import PROFILES
 from veriformer.properties.violation import Token
 
@@ -39,14 +40,20 @@ class Finding:
 
 @dataclass(frozen=True)
 class Holds:
-    """A law holds on the reference, in every one of ``dtypes``, and a planted fault breaks it."""
+    """A law holds on the reference, in every one of ``dtypes``, and a planted fault breaks it.
+
+    ``on`` names another subject, as the command line does, on which it holds as well.
+    """
 
     law: str
     dtypes: tuple[str, ...] = ("float64",)
+    on: str | None = None
 
     def gather(self, gatherer: Gatherer) -> list[Finding]:
-        """Two findings: the law on the reference, and on a fault."""
-        return [gatherer.law(LAWS[self.law], self.dtypes), gatherer.bite(self.law)]
+        """Two findings, the law on the reference and on a fault; with ``on`` a third."""
+        law = LAWS[self.law]
+        found = [gatherer.law(law, self.dtypes), gatherer.bite(self.law)]
+        return found if self.on is None else [*found, gatherer.law(law, self.dtypes, on=self.on)]
 
 
 @dataclass(frozen=True)
@@ -101,9 +108,15 @@ class Gatherer:
         self.using, self.seed, self.say = settings_for(PROFILES[profile]), seed, say
         self._found: dict[tuple[str, ...], Finding] = {}
 
-    def law(self, law: Law, dtypes: Sequence[str] = ("float64",)) -> Finding:
-        """``law`` on every contract of the reference that it is about, in every one of ``dtypes``."""
-        return self._once("holds", law.name, lambda: _summed(law, self._run(law, REFERENCE, dtypes)), *dtypes)
+    def law(self, law: Law, dtypes: Sequence[str] = ("float64",), *, on: str | None = None) -> Finding:
+        """``law`` on every contract of the reference, or of the subject ``on``, that it is about, in ``dtypes``."""
+        name = law.name if on is None else f"{law.name} on {on}"
+
+        def gather() -> Finding:
+            subjects = REFERENCE if on is None else load(on)
+            return replace(_summed(law, self._run(law, subjects, dtypes)), name=name)
+
+        return self._once("holds", name, gather, *dtypes)
 
     def _run(self, law: Law, subjects: Sequence[Subject], dtypes: Sequence[str]) -> list[Result]:
         checks = [check for subject in subjects for check in plan(subject, laws=[law], dtypes=dtypes).checks]

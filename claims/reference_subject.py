@@ -140,3 +140,23 @@ ADDITIVE_ATTENTION = Subject(
     dot_product=False,
     fully_masked="zero",
 )
+
+
+class _Bahdanau(nn.Module):
+    """Cross-attention as Bahdanau et al. 2015 have it: one additive head, and the annotations themselves as values."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.attention = veriformer.reference.AdditiveAttention(config.d_model)
+
+    def forward(
+        self, x: Tensor, memory: Tensor, *, key_padding_mask: Tensor | None = None, need_weights: bool = False
+    ) -> Any:
+        mask = None if key_padding_mask is None else veriformer.reference.key_padding_to_mask(key_padding_mask)
+        context, weights = self.attention(x[:, None], memory[:, None], memory[:, None], mask=mask)
+        return (context[:, 0], weights) if need_weights else context[:, 0]
+
+
+BAHDANAU = Subject(
+    name="reference.bahdanau", contract="cross_attention", build=_Bahdanau, dot_product=False, fully_masked="zero"
+)

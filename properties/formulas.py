@@ -190,3 +190,41 @@ def weights_of_a_head(d: int, d_k: int) -> int:
 def least_distance(d: int) -> float:
     """What one head misses at least, of two independent standardised tokens of width d (squared; claim Q01.1)."""
     return float(_proved("heads", "least_distance", "d")(d))
+
+
+def lead_among_equals(x: Tensor) -> Tensor:
+    """s_ii − s_ij of tokens of one length, without projections: x (…, n, d) → (…, n, n) (claim Q15.1)."""
+    n, d = x.shape[-2:]
+    i = torch.arange(n, device=x.device)
+    margin = _proved("attention_to_itself", "margin", "x", "i", "j", "d")
+    return margin(x.movedim((-2, -1), (0, 1)), i[:, None], i[None, :], d).movedim((0, 1), (-2, -1))
+
+
+def weight_of_others(n: int, lead: Tensor) -> Tensor:
+    """The most that a token gives to n − 1 others, over which its score with itself has this ``lead`` (Q03.4)."""
+    return _proved("attention_to_itself", "weight_of_others", "n", "g")(n, lead)
+
+
+def distance_to_own_value(weights: Tensor, value: Tensor) -> Tensor:
+    """Largest squared distance of an output from its token's own value (claim Q03.4).
+
+    Weights (…, n, n), value (…, n, d) → (…, n).
+    """
+    n = weights.shape[-1]
+    i = torch.arange(n, device=weights.device)
+    off = weights * (i[:, None] != i)
+    apart = (value[..., None, :, :] - value[..., :, None, :]).square().sum(-1)
+    bound = _proved("attention_to_itself", "distance", "alpha_ii", "Delta", "theta", "i", "n")
+    first = [table.movedim((-2, -1), (0, 1)) for table in (apart, off)]
+    # 1 − α_ii as the sum of the others: the subtraction would lose what is small
+    return bound(1 - off.sum(-1).movedim(-1, 0), *first, i, n).movedim(0, -1)
+
+
+def distance_of_one_head(maps: Tensor, first: float, second: float, squares: float) -> float:
+    """What linear maps (d, 2d) of one head's output miss of two independent standardised tokens (squared; Q01.1).
+
+    The head gives them the weights ``first`` and ``second``; ``squares`` is the sum of the squares of all its weights.
+    """
+    d = maps.shape[0]
+    missed = _proved("heads", "distance", "d", "nu", "M", "N", "rho", "tau")
+    return float(missed(d, squares, maps[:, :d], maps[:, d:], first, second))

@@ -21,6 +21,7 @@ from .trial import first_line
 BUILT_IN: dict[str, str] = {
     "reference": "veriformer.claims.reference_subject:REFERENCE",
     "reference.additive_attention": "veriformer.claims.reference_subject:ADDITIVE_ATTENTION",
+    "reference.bahdanau": "veriformer.claims.reference_subject:BAHDANAU",
     "torch.nn.functional.scaled_dot_product_attention": "veriformer.properties.adapters.torch_attention:SDPA",
     "torch.nn.MultiheadAttention": "veriformer.properties.adapters.torch_modules:MULTIHEAD_ATTENTION",
     "torch.nn.TransformerEncoder": "veriformer.properties.adapters.torch_modules:TRANSFORMER_ENCODER",

@@ -17,3 +17,9 @@ def chi_square_tails(statistic: float, freedom: int) -> tuple[float, float]:
         below = mpmath.gammainc(half, 0, x, regularized=True)
         above = mpmath.gammainc(half, x, mpmath.inf, regularized=True)
     return float(below), float(above)
+
+
+def normal_tails(z: float) -> tuple[float, float]:
+    """P(X ≤ z) and P(X ≥ z) for a standard normal X, by the complementary error function (dimensionless)."""
+    below, above = (mpmath.erfc(x / mpmath.sqrt(2)) / 2 for x in (-mpmath.mpf(z), mpmath.mpf(z)))
+    return float(below), float(above)

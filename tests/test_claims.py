@@ -100,6 +100,13 @@ def test_law_is_run_again_in_the_dtypes_that_another_claim_asks_for() -> None:
     assert gatherer.law(wanted) is plain
 
 
+def test_law_on_another_subject_is_a_finding_of_its_own() -> None:
+    found = Holds("softmax.saturation", on="torch.nn.functional.scaled_dot_product_attention").gather(Gatherer())
+    assert [finding.kind for finding in found] == ["holds", "bites", "holds"]
+    assert all(finding.stands for finding in found)
+    assert len({(finding.kind, finding.name) for finding in found}) == 3
+
+
 def test_law_without_bite_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     toothless = replace(LAWS["softmax.saturation"], function=lambda trial: iter(()))
     monkeypatch.setitem(LAWS, "softmax.saturation", toothless)

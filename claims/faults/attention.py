@@ -54,6 +54,14 @@ HEADS = (
             "self_attention": ("heads.loop_equivalence",),
         },
     ),
+    Fault(
+        "one_head_reads_values_as_keys",
+        "attention.py",
+        "key = repeat_heads(key, n_heads)",
+        "key = repeat_heads(key if key.shape[1] > 1 else value, n_heads)",
+        "a cache of a single key and value head hands out the wrong one of the two",
+        {"attention": ("heads.two_copies",)},
+    ),
 )
 
 COST = (
@@ -162,6 +170,9 @@ SOFTMAX_AND_SCALE = (
         "d_k for √d_k",
         {
             "attention": (
+                "itself.equals_attend_to_themselves",
+                "itself.lead_decides",
+                "itself.projections_level_the_diagonal",
                 "scores.two_matrices_act_as_one",
                 "scaling.logit_variance",
             )
@@ -183,6 +194,7 @@ SOFTMAX_AND_SCALE = (
         "the wrong axis; silent where both lengths agree",
         {
             "attention": (
+                "cross.queries_do_not_meet",
                 "heads.two_copies",
                 "consistency.agreement_with_oracle",
                 "softmax.jacobian",
@@ -199,6 +211,8 @@ SOFTMAX_AND_SCALE = (
         "exp2 without the factor log₂ e in the scale, as in hand-written kernels",
         {
             "attention": (
+                "itself.lead_decides",
+                "itself.equals_attend_to_themselves",
                 "softmax.more_keys_dilute",
                 "softmax.entropy",
                 "softmax.ratios",
@@ -218,6 +232,9 @@ SOFTMAX_AND_SCALE = (
         "distances taken for similarities",
         {
             "attention": (
+                "itself.largest_score",
+                "itself.equals_attend_to_themselves",
+                "itself.lead_decides",
                 "heads.two_copies",
                 "scores.one_matrix_has_no_direction",
                 "softmax.ratios",
@@ -232,7 +249,43 @@ SOFTMAX_AND_SCALE = (
         "scores = query @ key.transpose(-2, -1)",
         "scores = query @ (query if query.shape == key.shape else key).transpose(-2, -1)",
         "a slip of the hand that no shape betrays in self-attention",
-        {"attention": ("consistency.agreement_with_oracle",)},
+        {
+            "attention": (
+                "itself.projections_level_the_diagonal",
+                "consistency.agreement_with_oracle",
+            )
+        },
+    ),
+    Fault(
+        "own_score_lowered",
+        "attention.py",
+        "scores = query @ key.transpose(-2, -1)",
+        "scores = query @ key.transpose(-2, -1); scores = scores - 2.0 * torch.eye(*scores.shape[-2:])",
+        "a token is held off from itself, as in the Reformer, where nobody asked for it",
+        {
+            "attention": (
+                "itself.largest_score",
+                "itself.equals_attend_to_themselves",
+                "itself.lead_decides",
+                "itself.projections_level_the_diagonal",
+            )
+        },
+    ),
+    Fault(
+        "own_place_favoured",
+        "attention.py",
+        "scores = query @ key.transpose(-2, -1)",
+        "scores = query @ key.transpose(-2, -1); scores = scores + 1.5 * torch.eye(*scores.shape[-2:])",
+        "a bias of relative positions is left on at distance 0",
+        {"attention": ("itself.projections_level_the_diagonal", "itself.equals_attend_to_themselves")},
+    ),
+    Fault(
+        "scores_biased_to_the_first_key",
+        "attention.py",
+        "scores = query @ key.transpose(-2, -1)",
+        "scores = query @ key.transpose(-2, -1); scores = scores + 3.0 * (torch.arange(scores.shape[-1]) == 0)",
+        "a bias for an attention sink, which this kernel was not asked for",
+        {"attention": ("itself.largest_score", "itself.lead_decides")},
     ),
     Fault(
         "scores_biased_to_earlier_keys",

@@ -28,7 +28,13 @@ CAUSAL_MASK = (
         "return key <= query + n_past",
         "return key < query + n_past",
         "tril(−1): a token may not attend to itself",
-        {"self_attention": ("causality.past_influences", "consistency.paths_agree")},
+        {
+            "self_attention": (
+                "causality.one_layer_spares_the_last",
+                "causality.past_influences",
+                "consistency.paths_agree",
+            )
+        },
     ),
     Fault(
         "causal_mask_transposed",
@@ -37,7 +43,10 @@ CAUSAL_MASK = (
         "return key >= query + n_past",
         "triu read as True = may attend, where it was made as True = hidden",
         {
-            "self_attention": ("causality.past_influences",),
+            "self_attention": (
+                "causality.one_layer_spares_the_last",
+                "causality.past_influences",
+            ),
             "encoder": ("causality.no_future_gradient",),
             "causal_lm": ("causality.no_future_influence", "causality.past_influences"),
             "seq2seq": ("causality.prefix_consistency",),
@@ -50,6 +59,7 @@ CAUSAL_MASK = (
         "device=x.device) if is_causal and not self.training else None",
         "a path with dropout takes no mask",
         {
+            "encoder": ("causality.deeper_layers_do_not",),
             "self_attention": ("causality.no_future_gradient", "consistency.paths_agree"),
             "causal_lm": ("causality.no_future_influence",),
         },
@@ -71,7 +81,31 @@ CAUSAL_MASK = (
         "device=x.device) if is_causal else None",
         "device=x.device) if is_causal and cache is not None else None",
         "the causal mask is made on the path with a cache only (the symptom of transformers 4.42's Gemma 2)",
-        {"self_attention": ("order.order_is_seen", "causality.prefix_consistency")},
+        {
+            "encoder": ("causality.deeper_layers_do_not",),
+            "self_attention": ("order.order_is_seen", "causality.prefix_consistency"),
+        },
+    ),
+    Fault(
+        "causal_window_left_on",
+        "masks.py",
+        "return key <= query + n_past",
+        "return (key <= query + n_past) & (key > query + n_past - 3)",
+        "a sliding window of another configuration is left in the causal mask",
+        {
+            "self_attention": ("causality.one_layer_spares_the_last",),
+            "encoder": ("causality.one_layer_spares_the_last",),
+        },
+    ),
+    Fault(
+        "causal_mask_in_last_layer_only",
+        "encoder.py",
+        "        for i, layer in enumerate(self.layers):\n",
+        "        whole = is_causal\n"
+        "        for i, layer in enumerate(self.layers):\n"
+        "            is_causal = whole and layer is self.layers[-1]\n",
+        "the mask is built once, after the loop that should have used it",
+        {"encoder": ("causality.deeper_layers_do_not", "causality.no_future_influence")},
     ),
     Fault(
         "causal_by_default",
@@ -81,7 +115,11 @@ CAUSAL_MASK = (
         "a decoder's attention is used for cross-attention as it is",
         {
             "self_attention": ("order.permutation_equivariance",),
-            "cross_attention": ("order.memory_permutation_invariance", "order.permutation_equivariance"),
+            "cross_attention": (
+                "cross.every_source_is_reached",
+                "order.memory_permutation_invariance",
+                "order.permutation_equivariance",
+            ),
         },
     ),
     Fault(
@@ -137,7 +175,11 @@ PADDING_MASK = (
                 "padding.parameter_gradients",
                 "padding.real_tokens_matter",
             ),
-            "cross_attention": ("padding.amount_and_side", "padding.real_tokens_matter"),
+            "cross_attention": (
+                "cross.every_source_is_reached",
+                "padding.amount_and_side",
+                "padding.real_tokens_matter",
+            ),
             "causal_lm": ("padding.amount_and_side",),
         },
     ),
@@ -276,6 +318,30 @@ PADDING_MASK = (
         "self.cross_attention(x, memory)",
         "memory_key_padding_mask is forgotten",
         {"seq2seq": ("padding.content", "padding.amount_and_side")},
+    ),
+    Fault(
+        "memory_cut_off_from_the_gradient",
+        "multi_head.py",
+        "key_position_ids = resolve_position_ids(memory_position_ids, memory)",
+        "key_position_ids = resolve_position_ids(memory_position_ids, memory); memory = memory.detach()",
+        "the encoder's output is detached, as for a frozen encoder: it never learns",
+        {"cross_attention": ("cross.every_source_is_reached",)},
+    ),
+    Fault(
+        "keys_from_the_queries",
+        "multi_head.py",
+        "key = split_heads(self.W_K(memory), self.n_kv_heads)",
+        "key = split_heads(self.W_K(x if x.shape == memory.shape else memory), self.n_kv_heads)",
+        "a call for self-attention is kept where the lengths happen to agree",
+        {"cross_attention": ("cross.queries_do_not_meet",)},
+    ),
+    Fault(
+        "queries_centred_over_the_sequence",
+        "multi_head.py",
+        "query = split_heads(self.W_Q(x), self.n_heads)",
+        "query = split_heads(self.W_Q(x - x.mean(dim=1, keepdim=True)), self.n_heads)",
+        "a norm over the length, where one over the width was meant",
+        {"cross_attention": ("cross.queries_do_not_meet",)},
     ),
     Fault(
         "memory_never_attended_to",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..claim import Claim
-from ..evidence import Holds
+from ..evidence import Holds, Proved
 
 MASKS_AND_DECODING: tuple[Claim, ...] = (
     Claim(
@@ -23,9 +23,42 @@ MASKS_AND_DECODING: tuple[Claim, ...] = (
         "positions unless position ids say otherwise, and the loss has to leave out padded positions as well.",
     ),
     Claim("Q02.2", "that is the same idea as an RNN's mask", "P"),
-    Claim("Q09.1", "at inference the decoder still needs its sequence mask", "P"),
+    Claim(
+        "Q09.1",
+        "at inference the decoder still needs its sequence mask",
+        "P",
+        (
+            Proved("causality"),
+            Holds("causality.prefix_consistency"),
+            Holds("causality.one_layer_spares_the_last"),
+            Holds("causality.deeper_layers_do_not"),
+        ),
+        "In training each output was computed as if nothing followed it. At inference only the last output is read, "
+        "and in a model of one layer it is the same with the mask and without. From two layers on it is not: without "
+        "the mask the earlier positions look ahead in the first layer, and the last attends to what they have become. "
+        "So the mask is what keeps the states of inference, cached or computed again, those of training. A better "
+        "answer names the exception of one layer, and that a KV cache fed one token at a time brings the mask with it.",
+    ),
     Claim("Q10.1", "batches may differ in length; within one, lengths are equal for the tensor's sake alone", "P"),
-    Claim("Q26.1", "encoder and decoder meet in cross-attention: Q from the decoder, K and V from the encoder", "P"),
+    Claim(
+        "Q26.1",
+        "encoder and decoder meet in cross-attention: Q from the decoder, K and V from the encoder",
+        "P",
+        (
+            Holds("cross.every_source_is_reached", on="reference.bahdanau"),
+            Holds("cross.queries_do_not_meet", on="reference.bahdanau"),
+            Holds("order.memory_permutation_invariance", on="reference.bahdanau"),
+            Holds("padding.content", on="reference.bahdanau"),
+            Holds("padding.amount_and_side", on="reference.bahdanau"),
+            Holds("padding.gradients", on="reference.bahdanau"),
+        ),
+        "Each output depends on its own query and on the memory, and on no other query. Every real position of the "
+        "source reaches every query, in value and in gradient, and its padding reaches none; without positions the "
+        "order of the source does not matter. Bahdanau's attention, a network in place of the dot product, keeps the "
+        "same laws, tried beside the Transformer's: the meeting is the same block with another score. A better answer "
+        "adds that the encoder's output is computed once, and its keys and values too, however many tokens are "
+        "generated.",
+    ),
     Claim(
         "Q27.1",
         "the decoder's self-attention differs by its causal mask",

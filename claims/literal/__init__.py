@@ -17,6 +17,8 @@ LITERAL: dict[str, Law] = {
         attention.LOW_SCORE_HIDES,
         attention.MANY_KEYS_SATURATE,
         attention.WEIGHTS_HAVE_NO_DIRECTION,
+        attention.ALONE_IS_IDENTITY,
+        attention.MOSTLY_ITSELF,
         positions.ORDER_INVISIBLE,
     )
 }

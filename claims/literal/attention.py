@@ -13,9 +13,11 @@ from veriformer.properties.comparison import Comparison, Undecidable, decided, l
 from veriformer.properties.law import Law
 from veriformer.properties.laws import LAWS
 from veriformer.properties.laws.filler import padded
+from veriformer.properties.laws.itself import tokens
 from veriformer.properties.laws.scaling import FALSE_ALARM, attention_weights
 from veriformer.properties.laws.softmax import softmax_of
 from veriformer.properties.statistics import chi_square_tails
+from veriformer.properties.tolerance import FLOOR, unit_roundoff
 from veriformer.properties.trial import Trial
 
 
@@ -147,4 +149,66 @@ WEIGHTS_HAVE_NO_DIRECTION = replace(
     formula="W_Q = W_K ⇒ aᵢⱼ = aⱼᵢ",
     function=_weights_have_no_direction,
     contents=("integers",),
+)
+
+
+def _alone_is_identity(trial: Trial) -> Iterator[Comparison]:
+    """With Q = K attention is nearly the identity: taken mildly, half of each token's weight is on itself."""
+    x = trial.numbers("tokens", trial.case.batch, trial.case.length, trial.config.d_model)
+    least = float(attention_weights(trial, x, x).detach().transpose(1, 2).diagonal(dim1=-2, dim2=-1).min())
+    yield decided(least >= 0.5, measured=1 - least, allowed=0.5, what="weight that a token gives to others")
+
+
+ALONE_IS_IDENTITY = Law(
+    name="literal.alone_is_identity",
+    statement="With Q = K attention is nearly the identity (here: half of each row's weight or more is on itself).",
+    formula="Q = K ⇒ aᵢᵢ ≥ 1/2",
+    function=_alone_is_identity,
+    contracts=("attention",),
+    claims=("Q03.4",),
+    paths={"over": ("memory",), "padding": ("absent",), "weights": ("no",), "grad": ("off",)},
+    sizes={"groups": (1,), "memory_length": (1,)},
+    at_least={"length": 2},
+)
+
+WIDE_RANDOM_TOKENS_ARE_ALONE = replace(
+    ALONE_IS_IDENTITY,
+    name="literal.wide_random_tokens_are_alone",
+    statement="Of independent standard normal tokens of width 4096 each gives itself half of its weight or more.",
+    sizes={"groups": (1,), "memory_length": (1,), "n_heads": (1,), "d_k": (4096,)},
+    contents=("normal",),
+)
+"""A score with itself is χ² with 4096 degrees over 64: above 51, but for a probability of 1e-22. One with another is
+normal, given the first, and below 20, but for one of 1e-71. Leads of 31 leave 20·e⁻³¹ to others at most."""
+
+
+def _mostly_itself(trial: Trial) -> Iterator[Comparison]:
+    """Without projections each token gives no other more weight than itself."""
+    x = tokens(trial, equal_lengths=trial.case.draws["equal_lengths"])
+    weights = attention_weights(trial, x, x).detach().transpose(1, 2)
+    own = weights.diagonal(dim1=-2, dim2=-1)[..., None].expand_as(weights)
+    excess = float((weights - own).max())
+    slack = FLOOR * trial.config.d_k * unit_roundoff(trial.torch_dtype)
+    yield decided(excess <= slack, measured=max(excess, 0.0), allowed=slack, what="weight of another, above its own")
+
+
+MOSTLY_ITSELF = Law(
+    name="literal.mostly_itself",
+    statement="Without W_Q, W_K and W_V a token attends mostly to itself (here: to no other token more).",
+    formula="q = k = x ⇒ aᵢⱼ ≤ aᵢᵢ",
+    function=_mostly_itself,
+    contracts=("attention",),
+    claims=("Q15.1",),
+    paths={"over": ("memory",), "padding": ("absent",), "weights": ("no",), "grad": ("off",)},
+    sizes={"groups": (1,), "memory_length": (1,)},
+    at_least={"length": 2},
+    draws={"equal_lengths": lambda sizes: st.just(False)},
+)
+
+EQUALS_MOSTLY_THEMSELVES = replace(
+    MOSTLY_ITSELF,
+    name="literal.equals_mostly_themselves",
+    statement="Without projections each of several tokens of one length gives no other token more weight than itself.",
+    contents=("normal",),
+    draws={"equal_lengths": lambda sizes: st.just(True)},
 )

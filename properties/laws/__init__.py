@@ -1,16 +1,32 @@
 """The laws, one file a family. Importing this registers them all."""
 
 from ..law import LAWS
-from . import causality, consistency, cost, decoding, filler, heads, order, padding, scaling, scores, softmax
+from . import (
+    causality,
+    consistency,
+    cost,
+    cross,
+    decoding,
+    filler,
+    heads,
+    itself,
+    order,
+    padding,
+    scaling,
+    scores,
+    softmax,
+)
 
 __all__ = [
     "LAWS",
     "causality",
     "consistency",
     "cost",
+    "cross",
     "decoding",
     "filler",
     "heads",
+    "itself",
     "order",
     "padding",
     "scaling",

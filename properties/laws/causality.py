@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from ..case import position
-from ..comparison import GENTLE, Comparison, nonzero, same, zero
-from ..contracts import Inputs
+from ..comparison import GENTLE, Comparison, differs, nonzero, same, zero
+from ..contracts import Inputs, Unsupported
 from ..law import law
+from ..paths import impossible
 from ..trial import Trial
 from .padding import another, by_values, differentiable, embedded
 
@@ -146,4 +147,61 @@ def prefix_consistency(trial: Trial) -> Iterator[Comparison]:
         lambda: trial(prefix),
         only=trial.comparable(prefix),
         cause=lambda gap: "an earlier output depends on the length: no causal mask, or one aligned to the wrong corner",
+    )
+
+
+SWITCHED = {"causal": ("flag", "mask"), "over": ("x",), "padding": ("absent", "all-true")}
+
+
+def unmasked(trial: Trial) -> Trial:
+    """The same module with the same parameters, without its causal mask. Raises Unsupported where it is not offered."""
+    path = {**trial.path, "causal": "off"}
+    if why := impossible(trial.subject, path) or trial.subject.refuses(path, str(trial.device)):
+        raise Unsupported(f"without a causal mask, {why}")
+    return trial.like(path=path)
+
+
+@law(
+    "causality.one_layer_spares_the_last",
+    formula="one layer: f_causal(x)_n = f(x)_n",
+    claims=("Q09.1",),
+    contracts=("attention", "self_attention", "encoder"),
+    paths=SWITCHED,
+    sizes={"n_layers": (1,)},
+    twin="causality.deeper_layers_do_not",
+)
+def one_layer_spares_the_last(trial: Trial) -> Iterator[Comparison]:
+    """In one layer the last position gets the same output with a causal mask and without: nothing comes after it."""
+    x = trial.inputs
+    yield same(
+        lambda: trial(x)[:, -1:],
+        lambda: unmasked(trial)(x)[:, -1:],
+        what="output of the last position, masked against unmasked",
+        cause=lambda gap: (
+            "the mask hides the token itself or tokens before it: strict, transposed, or a window as well"
+        ),
+    )
+
+
+@law(
+    "causality.deeper_layers_do_not",
+    formula="two layers or more: f_causal(x)_n ≠ f(x)_n",
+    claims=("Q09.1",),
+    contracts=("encoder",),
+    paths=SWITCHED,
+    sizes={"n_layers": (2, 3)},
+    at_least={"length": 2},
+    contents=("normal",),
+    gains=GENTLE,
+    dtypes=("float64", "float32"),
+    twin="causality.one_layer_spares_the_last",
+)
+def deeper_layers_do_not(trial: Trial) -> Iterator[Comparison]:
+    """From two layers on the last position too depends on the mask: what it attends to has seen the future without."""
+    x = trial.inputs
+    yield differs(
+        lambda: trial(x)[:, -1],
+        lambda: unmasked(trial)(x)[:, -1],
+        what="output of the last position with a causal mask and without",
+        cause="the mask is not there, is always there, or reaches the last layer alone",
     )
