@@ -26,6 +26,9 @@ BUILT_IN: dict[str, str] = {
     "torch.nn.MultiheadAttention": "veriformer.properties.adapters.torch_modules:MULTIHEAD_ATTENTION",
     "torch.nn.TransformerEncoder": "veriformer.properties.adapters.torch_modules:TRANSFORMER_ENCODER",
     "torch.nn.Transformer": "veriformer.properties.adapters.torch_modules:TRANSFORMER",
+    "torch.nn.RNN": "veriformer.properties.adapters.torch_recurrent:RNN",
+    "torch.nn.GRU": "veriformer.properties.adapters.torch_recurrent:GRU",
+    "torch.nn.LSTM": "veriformer.properties.adapters.torch_recurrent:LSTM",
 }
 """Names that stand for an address. The modules behind them are imported only when they are asked for."""
 
