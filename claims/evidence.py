@@ -6,7 +6,7 @@ Nobody types a verdict. A claim lists its evidence, each piece is run, and :func
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
@@ -22,8 +22,8 @@ from veriformer.properties.violation import Token
 from .experiments import EXPERIMENTS
 from .experiments.experiment import Experiment
 from .experiments.record import Record, stored
-from .faults import FAULTS, planted
-from .reference_subject import REFERENCE, subjects_of
+from .faults import FAULTS, planted, subjects_with
+from .reference_subject import REFERENCE
 
 
 @dataclass(frozen=True)
@@ -40,20 +40,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Holds:
-    """A law holds on the reference, in every one of ``dtypes``, and a planted fault breaks it.
-
-    ``on`` names another subject, as the command line does, on which it holds as well.
-    """
+    """A law holds on the built-in subject ``on``, in every one of ``dtypes``, and fails on it with a planted fault."""
 
     law: str
     dtypes: tuple[str, ...] = ("float64",)
-    on: str | None = None
+    on: str = "reference"
 
     def gather(self, gatherer: Gatherer) -> list[Finding]:
-        """Two findings, the law on the reference and on a fault; with ``on`` a third."""
-        law = LAWS[self.law]
-        found = [gatherer.law(law, self.dtypes), gatherer.bite(self.law)]
-        return found if self.on is None else [*found, gatherer.law(law, self.dtypes, on=self.on)]
+        """Two findings: the law on the subject, and on the subject with a fault."""
+        return [gatherer.law(LAWS[self.law], self.dtypes, self.on), gatherer.bite(self.law, self.on)]
 
 
 @dataclass(frozen=True)
@@ -108,33 +103,32 @@ class Gatherer:
         self.using, self.seed, self.say = settings_for(PROFILES[profile]), seed, say
         self._found: dict[tuple[str, ...], Finding] = {}
 
-    def law(self, law: Law, dtypes: Sequence[str] = ("float64",), *, on: str | None = None) -> Finding:
-        """``law`` on every contract of the reference, or of the subject ``on``, that it is about, in ``dtypes``."""
-        name = law.name if on is None else f"{law.name} on {on}"
-
-        def gather() -> Finding:
-            subjects = REFERENCE if on is None else load(on)
-            return replace(_summed(law, self._run(law, subjects, dtypes)), name=name)
-
-        return self._once("holds", name, gather, *dtypes)
+    def law(self, law: Law, dtypes: Sequence[str] = ("float64",), on: str = "reference") -> Finding:
+        """``law`` on every contract of the subject ``on`` that it is about, in every one of ``dtypes``."""
+        name = _named(law.name, on)
+        return self._once("holds", name, lambda: _summed(name, self._run(law, load(on), dtypes)), *dtypes)
 
     def _run(self, law: Law, subjects: Sequence[Subject], dtypes: Sequence[str]) -> list[Result]:
         checks = [check for subject in subjects for check in plan(subject, laws=[law], dtypes=dtypes).checks]
         return [run(check, using=self.using, seed=self.seed) for check in checks]
 
-    def bite(self, law: str) -> Finding:
-        """The first planted fault of ``law``: it must be caught."""
-        return self._once("bites", law, lambda: self._bite(law))
+    def bite(self, law: str, on: str = "reference") -> Finding:
+        """The first fault of ``law`` that is planted in the subject ``on``: it must be caught."""
+        return self._once("bites", _named(law, on), lambda: self._bite(law, on))
 
-    def _bite(self, law: str) -> Finding:
-        catching = [(fault, contract) for fault in FAULTS for contract, laws in fault.caught.items() if law in laws]
+    def _bite(self, law: str, on: str) -> Finding:
+        faults = [fault for fault in FAULTS if fault.on == on]
+        catching = [(fault, contract) for fault in faults for contract, laws in fault.caught.items() if law in laws]
+        name = _named(law, on)
+        if not catching:
+            return Finding("bites", name, False, f"no fault is planted in {on} for it")
         fault, contract = min(catching, key=lambda pair: sum(map(len, pair[0].caught.values())))  # this law's own
         with planted(fault) as package:
-            for subject in (s for s in subjects_of(package, name=fault.name) if s.contract == contract):
+            for subject in (s for s in subjects_with(fault, package) if s.contract == contract):
                 for check in plan(subject, laws=[LAWS[law]]).checks:
                     if run(check, using=self.using, seed=self.seed, shrink=False).status is Status.VIOLATED:
-                        return Finding("bites", law, True, f"fails on the planted fault {fault.name}")
-        return Finding("bites", law, False, f"does not notice the planted fault {fault.name}")
+                        return Finding("bites", name, True, f"fails on the planted fault {fault.name}")
+        return Finding("bites", name, False, f"does not notice the planted fault {fault.name}")
 
     def page(self, name: str) -> Finding:
         """A derivation, checked."""
@@ -155,7 +149,12 @@ class Gatherer:
         return self._found[key]
 
 
-def _summed(law: Law, results: list[Result]) -> Finding:
+def _named(law: str, on: str) -> str:
+    """What a finding about ``law`` is called: the reference goes without saying."""
+    return law if on == "reference" else f"{law} on {on}"
+
+
+def _summed(name: str, results: list[Result]) -> Finding:
     wrong = [r for r in results if r.status is not Status.HELD]
     figures: dict[str, Any] = {
         "checks": len(results),
@@ -177,7 +176,7 @@ def _summed(law: Law, results: list[Result]) -> Finding:
         brief += f", p {min(p_values):.2g}"
     if wrong:
         told = f"{wrong[0].status.value} on {len(wrong)} of {len(results)} paths: {wrong[0].message}"
-    return Finding("holds", law.name, bool(results) and not wrong, told, brief, figures)
+    return Finding("holds", name, bool(results) and not wrong, told, brief, figures)
 
 
 def _proved(name: str) -> Finding:

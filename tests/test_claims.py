@@ -101,16 +101,22 @@ def test_law_is_run_again_in_the_dtypes_that_another_claim_asks_for() -> None:
 
 
 def test_law_on_another_subject_is_a_finding_of_its_own() -> None:
-    found = Holds("softmax.saturation", on="torch.nn.functional.scaled_dot_product_attention").gather(Gatherer())
-    assert [finding.kind for finding in found] == ["holds", "bites", "holds"]
+    pieces = (Holds("padding.content"), Holds("padding.content", on="reference.bahdanau"))
+    gatherer = Gatherer()
+    found = [finding for piece in pieces for finding in piece.gather(gatherer)]
+    assert [finding.kind for finding in found] == ["holds", "bites"] * 2
     assert all(finding.stands for finding in found)
-    assert len({(finding.kind, finding.name) for finding in found}) == 3
+    assert len({(finding.kind, finding.name) for finding in found}) == 4
 
 
 def test_law_without_bite_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     toothless = replace(LAWS["softmax.saturation"], function=lambda trial: iter(()))
     monkeypatch.setitem(LAWS, "softmax.saturation", toothless)
     assert not Gatherer().bite("softmax.saturation").stands
+
+
+def test_law_on_a_subject_without_a_fault_is_no_evidence() -> None:
+    assert not Gatherer().bite("padding.content", "torch.nn.MultiheadAttention").stands
 
 
 def test_one_question_in_full(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,11 +16,10 @@ import pytest
 import torch
 from hypothesis import settings
 
-import veriformer.reference
-from veriformer.claims.faults import FAULTS, Fault, planted, write_copy
-from veriformer.claims.reference_subject import subjects_of
+from veriformer.claims.faults import FAULTS, Fault, planted, subjects_with, write_copy
 from veriformer.properties import LAWS, Status, Subject, check_subject
 from veriformer.properties.engine import Check, Result, plan, replay, run, settings_for
+from veriformer.properties.loading import load
 from veriformer.properties.violation import Token
 
 PAIRS = [(fault, contract, law) for fault in FAULTS for contract, laws in fault.caught.items() for law in laws]
@@ -40,8 +39,8 @@ def one_thread_and_one_seed() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def subject_of(package: ModuleType, contract: str) -> Subject:
-    (subject,) = [s for s in subjects_of(package, name=package.__name__) if s.contract == contract]
+def subject_of(fault: Fault, package: ModuleType, contract: str) -> Subject:
+    (subject,) = [s for s in subjects_with(fault, package) if s.contract == contract]
     return subject
 
 
@@ -61,7 +60,7 @@ def first_violation(subject: Subject, law: str) -> tuple[Check, Result]:
 )
 def test_law_catches_fault(fault: Fault, contract: str, law: str) -> None:
     with planted(fault) as package:
-        check, result = first_violation(subject_of(package, contract), law)
+        check, result = first_violation(subject_of(fault, package, contract), law)
         told = result.message.splitlines()
         assert told[0].startswith(f"{law} is violated")
         assert [word for word in LINES if not any(line.startswith(f"  {word} ") for line in told)] == []
@@ -71,7 +70,7 @@ def test_law_catches_fault(fault: Fault, contract: str, law: str) -> None:
         tries = 1 if law != "consistency.determinism" else 20  # two random outputs may agree by chance
         assert Status.VIOLATED in (replay(check, shrunk.case).status for _ in range(tries))
 
-    without_the_fault = replace(check, subject=subject_of(veriformer.reference, contract))
+    without_the_fault = replace(check, subject=load(fault.on, contract=contract)[0])
     assert replay(without_the_fault, shrunk.case).status is Status.HELD
     assert run(without_the_fault, using=USING, seed=0).status is Status.HELD
 
@@ -90,7 +89,7 @@ def test_faults_are_well_formed() -> None:
 def test_same_answer_by_check_subject() -> None:
     fault = FAULTS_BY_NAME["causal_diagonal_off_by_one"]
     with planted(fault) as package:
-        results = check_subject(subject_of(package, "self_attention"), properties="causality.no_future_*")
+        results = check_subject(subject_of(fault, package, "self_attention"), properties="causality.no_future_*")
     by_law = {law: {r.status for r in results if r.law == law} for law in {r.law for r in results}}
     assert Status.VIOLATED in by_law["causality.no_future_influence"]
     assert Status.VIOLATED in by_law["causality.no_future_gradient"]

@@ -1,4 +1,4 @@
-"""The planted faults: one mistake at a time, made in a copy of the reference.
+"""The planted faults: one mistake at a time, made in a copy of the reference, or of an adapter.
 
 Each entry of ``FAULTS`` is a patch of one or two lines, named after the real mistake that it imitates, with the laws
 that must catch it and the contracts on which they do. :func:`planted` is what plants it.
@@ -6,8 +6,8 @@ that must catch it and the contracts on which they do. :func:`planted` is what p
 
 from __future__ import annotations
 
-from . import attention, blocks, masks, positions, state
-from .fault import Fault, planted, write_copy
+from . import attention, bahdanau, blocks, masks, positions, recurrent, state
+from .fault import Fault, planted, subjects_with, write_copy
 
 FAULTS: tuple[Fault, ...] = (
     *masks.CAUSAL_MASK,
@@ -23,6 +23,8 @@ FAULTS: tuple[Fault, ...] = (
     *state.IN_PLACE_AND_STRIDES,
     *state.FAST_PATHS,
     *state.CACHE,
+    *recurrent.PACKING,
+    *bahdanau.BAHDANAU,
 )
 
-__all__ = ["FAULTS", "Fault", "planted", "write_copy"]
+__all__ = ["FAULTS", "Fault", "planted", "subjects_with", "write_copy"]

@@ -5,24 +5,48 @@ from __future__ import annotations
 from ..claim import Claim
 from ..evidence import Holds, Proved
 
+MASKED = (
+    "padding.content",
+    "padding.amount_and_side",
+    "padding.gradients",
+    "padding.parameter_gradients",
+    "padding.real_tokens_matter",
+)
+"""What it means that padding takes no part."""
+
+MEETING = (
+    "cross.every_source_is_reached",
+    "cross.queries_do_not_meet",
+    "order.memory_permutation_invariance",
+    "padding.content",
+    "padding.amount_and_side",
+    "padding.gradients",
+)
+"""What it means that one sequence attends to another."""
+
 MASKS_AND_DECODING: tuple[Claim, ...] = (
     Claim(
         "Q02.1",
         "sequences of unequal length are padded and masked, and the padding takes no part",
         "P",
-        (
-            Holds("padding.content"),
-            Holds("padding.amount_and_side"),
-            Holds("padding.gradients"),
-            Holds("padding.parameter_gradients"),
-            Holds("padding.real_tokens_matter"),
-        ),
+        tuple(map(Holds, MASKED)),
         "With the mask, real outputs do not move with what stands in the padding, with how much of it there is, or "
         "with its side, as long as position ids count real tokens only. No gradient reaches it, and the parameters "
         "get the gradient of the unpadded rows. A better answer adds the two catches: padding on the left moves "
         "positions unless position ids say otherwise, and the loss has to leave out padded positions as well.",
     ),
-    Claim("Q02.2", "that is the same idea as an RNN's mask", "P"),
+    Claim(
+        "Q02.2",
+        "that is the same idea as an RNN's mask",
+        "P",
+        (*map(Holds, MASKED), *(Holds(law, on="torch.nn.GRU") for law in MASKED)),
+        "The five properties of question 2 (no influence of what stands in the padding or of how much there is, no "
+        "gradient to it, the parameter gradients of the rows alone, every real token counts) hold for a masked "
+        "Transformer and for a packed GRU, in one direction and in both, and both fail them when the mask or the "
+        "lengths are mishandled. A better answer adds how the two get there. Attention computes every pair and hides "
+        "the padding, so it may stand on any side. Packing takes no step in the padding, and PyTorch's knows lengths "
+        "only, so padding stands on the right; read forward alone, real outputs come before it and cannot see it.",
+    ),
     Claim(
         "Q09.1",
         "at inference the decoder still needs its sequence mask",
@@ -44,14 +68,7 @@ MASKS_AND_DECODING: tuple[Claim, ...] = (
         "Q26.1",
         "encoder and decoder meet in cross-attention: Q from the decoder, K and V from the encoder",
         "P",
-        (
-            Holds("cross.every_source_is_reached", on="reference.bahdanau"),
-            Holds("cross.queries_do_not_meet", on="reference.bahdanau"),
-            Holds("order.memory_permutation_invariance", on="reference.bahdanau"),
-            Holds("padding.content", on="reference.bahdanau"),
-            Holds("padding.amount_and_side", on="reference.bahdanau"),
-            Holds("padding.gradients", on="reference.bahdanau"),
-        ),
+        (*map(Holds, MEETING), *(Holds(law, on="reference.bahdanau") for law in MEETING)),
         "Each output depends on its own query and on the memory, and on no other query. Every real position of the "
         "source reaches every query, in value and in gradient, and its padding reaches none; without positions the "
         "order of the source does not matter. Bahdanau's attention, a network in place of the dot product, keeps the "
