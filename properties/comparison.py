@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -237,6 +238,15 @@ def counts(got: int, due: int, *, what: str, cause: Callable[[], str]) -> Compar
     figure = f"{got}, and exactly {due} are due: {what}"
     told = None if got == due else cause()
     return Comparison(lambda _: Outcome(got == due, abs(got - due), 0.0, what, cause=told, figure=figure))
+
+
+def agree(got: Any, due: Any, *, what: str, cause: str | None = None) -> Comparison:
+    """``got`` equals ``due``: text, tokens, or whatever else has no size to measure a difference by."""
+    figure = f"{got!r}, and {due!r} is due: {what}"
+    holds = bool(got == due)
+    return Comparison(
+        lambda trial: Outcome(holds, float(not holds), 0.0, what, cause=None if holds else cause, figure=figure)
+    )
 
 
 def likely(p_value: float, *, false_alarm: float, what: str, cause: str | None = None) -> Comparison:

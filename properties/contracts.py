@@ -3,7 +3,8 @@
 Every contract is seen through one window, :class:`Inputs`: a sequence ``x``, for some contracts a second sequence
 ``memory``, which of their positions are real, and whether attention is causal. A law is a statement about Inputs and
 outputs, so it is written once and holds for a bare kernel, a layer and a whole model alike. A kernel fits the same
-window because q, k and v are one sequence whose items happen to be split in three.
+window because q, k and v are one sequence whose items happen to be split in three. A tokenizer has no such window: its
+laws call it themselves, on the text that they draw.
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ class Contract:
     """One kind of implementation: how it is called, what it may offer, and what a law may vary about it.
 
     ``call(built, inputs, path, config)`` translates Inputs into the documented call and returns the output,
-    (batch, length, width).
+    (batch, length, width). A contract without Inputs has ``plainly(built)`` instead: one call of everything that it
+    promises, which raises :class:`SubjectError` where a promise is not kept.
     """
 
     name: str
@@ -73,7 +75,13 @@ class Contract:
     causal: str  # "always", "optional" or "never"
     tokens: bool
     is_function: bool
-    call: Callable[[Any, Inputs, Path, Any], Tensor]
+    call: Callable[[Any, Inputs, Path, Any], Tensor] | None = None
+    plainly: Callable[[Any], None] | None = None
+
+    @property
+    def takes_inputs(self) -> bool:
+        """Whether it computes with tensors, and so has a dtype, a device, sizes and gradients."""
+        return self.plainly is None
 
     def padding_feature(self, over: str) -> str | None:
         """The keyword that tells this contract which positions of ``over`` are real; None if it has none."""
@@ -213,6 +221,27 @@ def _call_pointwise(module: Any, inputs: Inputs, path: Path, config: Any) -> Ten
     return _output(module(inputs.x), path, "the module")
 
 
+def _train_plainly(*promised: str) -> Callable[[Any], None]:
+    """Train a tokenizer on a few words and use all that it promises."""
+
+    def plainly(train: Any) -> None:
+        tokenizer = train(["low lower lowest", "new newer newest"], 300)
+        if lacking := [name for name in ("encode", "decode", "vocabulary", *promised) if not hasattr(tokenizer, name)]:
+            raise SubjectError(
+                f"train(texts, vocab_size): expected a tokenizer with {lacking[0]}, got a {type(tokenizer).__name__} "
+                "without it"
+            )
+        ids, vocabulary = list(tokenizer.encode("lower")), dict(tokenizer.vocabulary)
+        if not ids or not all(isinstance(i, int) for i in ids):
+            raise SubjectError(f"encode(text): expected a list of one or more int, got {ids!r}")
+        if not all(isinstance(i, int) for i in vocabulary.values()):
+            raise SubjectError(f"vocabulary: expected a mapping of tokens to int, got {vocabulary!r:.80}")
+        if not isinstance(text := tokenizer.decode(ids), str):
+            raise SubjectError(f"decode(ids): expected a str, got {type(text).__name__}")
+
+    return plainly
+
+
 _PADDING = "boolean (batch, length), True = real token (PyTorch's own modules mean the opposite)"
 _MASK = "boolean (length, length), True = may attend"
 _CAUSAL = "bool: query i may attend to keys 0…i only"
@@ -326,6 +355,40 @@ CONTRACTS: dict[str, Contract] = {
             tokens=False,
             is_function=False,
             call=_call_pointwise,
+        ),
+        Contract(
+            name="bpe_tokenizer",
+            signature="train(texts, vocab_size) → t; t.encode(text) → ids; t.decode(ids) → text; "
+            "t.vocabulary: {token: id}, tokens as bytes; t.merges: pairs of tokens in the order of learning",
+            features={},
+            overs=("x",),
+            causal="never",
+            tokens=True,
+            is_function=True,
+            plainly=_train_plainly("merges"),
+        ),
+        Contract(
+            name="wordpiece_tokenizer",
+            signature="train(texts, vocab_size) → t; t.encode(text) → ids; t.decode(ids) → text; "
+            "t.vocabulary: {token: id}, tokens as str; t.continuation, before what goes on inside a word (“##”); "
+            "t.unknown, the token for what cannot be spelled (“[UNK]”)",
+            features={"joins": "pairs of tokens, in the order in which training joined them"},
+            overs=("x",),
+            causal="never",
+            tokens=True,
+            is_function=True,
+            plainly=_train_plainly("continuation", "unknown"),
+        ),
+        Contract(
+            name="unigram_tokenizer",
+            signature="train(texts, vocab_size) → t; t.encode(text) → ids; t.decode(ids) → text; "
+            "t.vocabulary: {token: id}, tokens as str; t.scores: {token: log p}, in nats, without the unknown token",
+            features={"em_step": "em_step(scores, {word: count}) → scores: one step of EM, the vocabulary as it is"},
+            overs=("x",),
+            causal="never",
+            tokens=True,
+            is_function=True,
+            plainly=_train_plainly("scores"),
         ),
     )
 }

@@ -31,7 +31,7 @@ def axes_of(subject: Subject) -> dict[str, tuple[str, ...]]:
         "causal": causal,
         "weights": ("no", *(["yes"] if "need_weights" in accepted else [])),
         "mode": ("eval",) if contract.is_function else ("eval", "train"),
-        "grad": ("on", "off"),
+        "grad": ("on", "off") if contract.takes_inputs else ("on",),
         "scale": ("default", *(["one"] if "scale" in accepted else [])),
     }
     own = {name: tuple(values) for name, values in {**subject.options, **subject.paths}.items()}

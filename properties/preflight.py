@@ -5,7 +5,8 @@ A wrong signature, shape or dtype then gives one clear line, not thirty violatio
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 
@@ -13,8 +14,8 @@ from .case import Case
 from .contracts import SubjectError, Unsupported
 from .loading import raised
 from .paths import axes_of
-from .subjects import Subject
-from .trial import SubjectCrash, Trial
+from .subjects import Config, Subject
+from .trial import SubjectCrash, Trial, guarded
 
 
 def preflight(subject: Subject, *, device: str, dtype: str) -> None:
@@ -29,6 +30,9 @@ def preflight(subject: Subject, *, device: str, dtype: str) -> None:
         raise SubjectError(
             f"{subject.name}: build(config) {told}; mend it. Expected: {subject.kind.signature}"
         ) from error
+    if subject.kind.plainly is not None:
+        _call_plainly(subject, subject.kind.plainly, {axis: values[0] for axis, values in axes.items()}, device)
+        return
     plain = {axis: values[0] for axis, values in axes.items()}
     _call(subject, plain, device, dtype, "plainly")
     for axis in ("padding", "causal", "weights", "scale"):
@@ -37,6 +41,21 @@ def preflight(subject: Subject, *, device: str, dtype: str) -> None:
                 _call(
                     subject, {**plain, axis: value, "over": _over(subject, axis)}, device, dtype, f"with {axis}={value}"
                 )
+
+
+def _call_plainly(subject: Subject, plainly: Callable[[Any], None], path: dict[str, str], device: str) -> None:
+    if subject.refuses(path, device) is not None:
+        return
+    try:
+        guarded(plainly, subject.make(Config(1, 1, 1, 1, 1, options=subject.options_on(path))))
+    except Unsupported:
+        return
+    except SubjectError as error:
+        raise SubjectError(f"{subject.name}: {error}") from error
+    except (SubjectCrash, SystemExit) as crash:
+        raise SubjectError(
+            f"{subject.name}: called plainly: {_told(crash)}; mend it. Expected: {subject.kind.signature}"
+        ) from crash
 
 
 def _over(subject: Subject, axis: str) -> str:

@@ -176,6 +176,8 @@ class Trial:
         if parameters:
             called = partial(_with_parameters, self.built, dict(parameters))
         call = self.subject.kind.call
+        if call is None:
+            raise TypeError(f"the contract {self.subject.contract} takes no Inputs; mend the law: it calls trial.built")
         return self._checked(guarded(call, called, inputs, self.path, self.config), inputs)
 
     def parameters(self) -> dict[str, Tensor]:

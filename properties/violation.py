@@ -88,7 +88,7 @@ class Violation(AssertionError):
             f"{law.name} is violated{claims}",
             f"  law        {law.statement}",
             f"             {law.formula}",
-            f"  subject    {check.subject.name} ({check.subject.contract}), {check.dtype} on {check.device}",
+            f"  subject    {told_subject(check)}",
             f"  path       {told_path(check.path)}",
             f"  smallest   {told_case(check, self.case)}",
             f"  measured   {_figure(outcome)}",
@@ -113,6 +113,12 @@ def _figure(outcome: Outcome) -> str:
     return f"{outcome.measured:.2e}, allowed {allowed}: {outcome.what}{came}"
 
 
+def told_subject(check: Check) -> str:
+    """The subject with its contract, and what it computes in and on, if it computes with tensors."""
+    named = f"{check.subject.name} ({check.subject.contract})"
+    return f"{named}, {check.dtype} on {check.device}" if check.subject.kind.takes_inputs else named
+
+
 def told_path(path: Mapping[str, str]) -> str:
     """A path as words, plain values left out."""
     plain = {
@@ -131,6 +137,8 @@ def told_path(path: Mapping[str, str]) -> str:
 def told_case(check: Check, case: Case) -> str:
     """A case as words: the sizes that matter to this contract, and what the law drew."""
     contract = check.subject.kind
+    if not contract.takes_inputs:
+        return ", ".join(f"{name} {value!r}" for name, value in case.draws.items())
     parts = [f"batch {case.batch}"]
     if "program" not in case.draws:
         parts.append(f"length {case.length}")
