@@ -8,6 +8,7 @@ A tour, one idea a file:
    embedding), `rotary` (on queries and keys), `t5_bias`, `alibi` (on the scores), `shaw` (on keys and values).
 4. `layer_norm`, `feed_forward`, `residual`, `embedding`: the rest of a layer.
 5. `encoder`, `decoder`, and what they make: `transformer`, `causal_lm`. `config` names every choice.
+6. How text becomes tokens in the first place: `byte_pair`, `wordpiece`, `unigram`.
 
 Conventions: batch first; masks are boolean and True means "may attend" or "real token"; a query that may attend to
 nothing gets exactly 0; any dtype and device, taken from the inputs and parameters.
@@ -16,6 +17,7 @@ nothing gets exactly 0; any dtype and device, taken from the inputs and paramete
 from .additive_attention import AdditiveAttention
 from .alibi import ALiBi, alibi_slopes
 from .attention import masked_softmax, repeat_heads, scaled_dot_product_attention
+from .byte_pair import BytePair, train_byte_pair
 from .causal_lm import CausalLM
 from .config import Config
 from .decoder import Decoder, DecoderLayer
@@ -35,10 +37,13 @@ from .shaw import ShawPositions
 from .sinusoidal import SinusoidalPositions, sinusoidal_encoding
 from .t5_bias import T5Bias, t5_bucket
 from .transformer import Transformer
+from .unigram import Unigram, train_unigram
+from .wordpiece import WordPiece, train_wordpiece
 
 __all__ = [
     "ALiBi",
     "AdditiveAttention",
+    "BytePair",
     "CausalLM",
     "Config",
     "Decoder",
@@ -59,6 +64,8 @@ __all__ = [
     "SinusoidalPositions",
     "T5Bias",
     "Transformer",
+    "Unigram",
+    "WordPiece",
     "alibi_slopes",
     "build_positions",
     "causal_mask",
@@ -74,4 +81,7 @@ __all__ = [
     "sinusoidal_encoding",
     "split_heads",
     "t5_bucket",
+    "train_byte_pair",
+    "train_unigram",
+    "train_wordpiece",
 ]
