@@ -112,6 +112,9 @@ def subjects_of(package: ModuleType, name: str = "reference") -> list[Subject]:
         Subject(name=name, contract="seq2seq", build=lambda c: reference.Transformer(configured(c)), **models),
         Subject(name=name, contract="feed_forward", build=lambda c: reference.FeedForward(c.d_model, c.d_ff)),
         Subject(name=name, contract="normalization", build=lambda c: reference.LayerNorm(c.d_model)),
+        Subject(name=name, contract="bpe_tokenizer", call=reference.train_byte_pair),
+        Subject(name=name, contract="wordpiece_tokenizer", call=reference.train_wordpiece, features={"joins"}),
+        Subject(name=name, contract="unigram_tokenizer", call=reference.train_unigram, features={"em_step"}),
     ]
 
 

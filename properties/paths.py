@@ -68,7 +68,7 @@ def paths_for(subject: Subject, law: Law, device: str, strength: int) -> tuple[l
     if subject.contract not in law.contracts:
         return [], {f"it is a law of {', '.join(law.contracts)}"}
     if missing := sorted(law.needs - subject.accepted):
-        return [], {f"it takes no {', '.join(missing)}"}
+        return [], {f"it {'takes' if subject.kind.takes_inputs else 'offers'} no {', '.join(missing)}"}
     axes = axes_of(subject)
     for name, wanted in _restricted(law).items():
         axes[name] = tuple(v for v in axes.get(name, wanted[:1]) if v in wanted)

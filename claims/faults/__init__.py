@@ -6,7 +6,7 @@ that must catch it and the contracts on which they do. :func:`planted` is what p
 
 from __future__ import annotations
 
-from . import attention, bahdanau, blocks, masks, positions, recurrent, state
+from . import attention, bahdanau, blocks, masks, positions, recurrent, state, tokenizers
 from .fault import Fault, planted, subjects_with, write_copy
 
 FAULTS: tuple[Fault, ...] = (
@@ -25,6 +25,9 @@ FAULTS: tuple[Fault, ...] = (
     *state.CACHE,
     *recurrent.PACKING,
     *bahdanau.BAHDANAU,
+    *tokenizers.BYTE_PAIR,
+    *tokenizers.WORDPIECE,
+    *tokenizers.UNIGRAM,
 )
 
 __all__ = ["FAULTS", "Fault", "planted", "subjects_with", "write_copy"]

@@ -15,6 +15,7 @@ from . import (
     scaling,
     scores,
     softmax,
+    tokenizer,
 )
 
 __all__ = [
@@ -32,4 +33,5 @@ __all__ = [
     "scaling",
     "scores",
     "softmax",
+    "tokenizer",
 ]
