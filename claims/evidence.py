@@ -40,14 +40,17 @@ class Finding:
 
 @dataclass(frozen=True)
 class Holds:
-    """A law holds on the built-in subject ``on``, in every one of ``dtypes``, and fails on it with a planted fault."""
+    """A law holds on the built-in subject ``on``, in every one of ``dtypes``, and fails on it with a planted fault.
+
+    Where the subject is a library that nothing can be planted in, it fails on the reference with a fault.
+    """
 
     law: str
     dtypes: tuple[str, ...] = ("float64",)
     on: str = "reference"
 
     def gather(self, gatherer: Gatherer) -> list[Finding]:
-        """Two findings: the law on the subject, and on the subject with a fault."""
+        """Two findings: the law on the subject, and on one with a fault."""
         return [gatherer.law(LAWS[self.law], self.dtypes, self.on), gatherer.bite(self.law, self.on)]
 
 
@@ -109,15 +112,16 @@ class Gatherer:
         return self._once("holds", name, lambda: _summed(name, self._run(law, load(on), dtypes)), *dtypes)
 
     def _run(self, law: Law, subjects: Sequence[Subject], dtypes: Sequence[str]) -> list[Result]:
-        checks = [check for subject in subjects for check in plan(subject, laws=[law], dtypes=dtypes).checks]
-        return [run(check, using=self.using, seed=self.seed) for check in checks]
+        plans = [plan(subject, laws=[law], dtypes=dtypes) for subject in subjects]
+        results = [run(check, using=self.using, seed=self.seed) for made in plans for check in made.checks]
+        return results or [absent for made in plans for absent in made.not_applicable]
 
     def bite(self, law: str, on: str = "reference") -> Finding:
-        """The first fault of ``law`` that is planted in the subject ``on``: it must be caught."""
+        """The first fault of ``law`` that is planted in ``on``, or else in the reference: it must be caught."""
         return self._once("bites", _named(law, on), lambda: self._bite(law, on))
 
     def _bite(self, law: str, on: str) -> Finding:
-        faults = [fault for fault in FAULTS if fault.on == on]
+        faults = [f for f in FAULTS if f.on == on] or [f for f in FAULTS if f.on == "reference"]
         catching = [(fault, contract) for fault in faults for contract, laws in fault.caught.items() if law in laws]
         name = _named(law, on)
         if not catching:

@@ -29,6 +29,7 @@ BUILT_IN: dict[str, str] = {
     "torch.nn.RNN": "veriformer.properties.adapters.torch_recurrent:RNN",
     "torch.nn.GRU": "veriformer.properties.adapters.torch_recurrent:GRU",
     "torch.nn.LSTM": "veriformer.properties.adapters.torch_recurrent:LSTM",
+    "tokenizers": "veriformer.properties.adapters.huggingface_tokenizers:TOKENIZERS",
 }
 """Names that stand for an address. The modules behind them are imported only when they are asked for."""
 

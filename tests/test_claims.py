@@ -115,8 +115,13 @@ def test_law_without_bite_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not Gatherer().bite("softmax.saturation").stands
 
 
-def test_law_on_a_subject_without_a_fault_is_no_evidence() -> None:
-    assert not Gatherer().bite("padding.content", "torch.nn.MultiheadAttention").stands
+def test_law_bites_on_the_reference_where_nothing_is_planted_in_the_subject() -> None:
+    planted_there = Gatherer().bite("padding.content", "torch.nn.GRU")
+    elsewhere = Gatherer().bite("padding.content", "torch.nn.MultiheadAttention")
+    assert "rnn_" in planted_there.summary
+    assert elsewhere.stands
+    assert "rnn_" not in elsewhere.summary
+    assert not Gatherer().bite("order.order_is_seen", "torch.nn.GRU").stands
 
 
 def test_one_question_in_full(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
