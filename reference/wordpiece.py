@@ -1,7 +1,7 @@
 """WordPiece: spell a word by the longest piece that fits at each place, from the left.
 
-Source: Schuster & Nakajima 2012, §4, for training; Wu et al. 2016, §4.1; for spelling, marks and [UNK], Devlin et al.
-2019 and the published rule, `WordpieceTokenizer` in google-research/bert/tokenization.py.
+Source: Schuster & Nakajima 2012 and Wu et al. 2016, §4.1, for training; Devlin et al. 2019 and the published rule,
+`WordpieceTokenizer` in google-research/bert/tokenization.py, for spelling, marks and [UNK].
 """
 
 import re

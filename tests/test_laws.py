@@ -1,4 +1,4 @@
-"""The laws, held against the reference and against PyTorch's own attention and modules, on every device present."""
+"""The laws, held against the reference and against every other built-in subject, on every device present."""
 
 from __future__ import annotations
 

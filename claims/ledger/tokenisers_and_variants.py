@@ -27,8 +27,8 @@ TOKENISERS_AND_VARIANTS: tuple[Claim, ...] = (
         "Training joins a pair that is most frequent at its turn, and a word is encoded by doing the same merges "
         "again, the oldest first: not by the longest match, nor from the left. Where the alphabet is the 256 bytes any "
         "text comes back as it was and nothing is unknown. A better answer adds that merges stay inside the words of a "
-        "pre-tokeniser, that the vocabulary is the alphabet and one token a merge (fewer if two merges make the same), "
-        "and that training is deterministic only if ties are broken by the pair itself. See reference/byte_pair.py.",
+        "pre-tokeniser, that the vocabulary is the alphabet and one token a merge, and that training hangs on nothing "
+        "but the counts only if ties are broken by the pair itself. See reference/byte_pair.py.",
     ),
     Claim(
         "Q29.2",

@@ -404,7 +404,7 @@ def most_likely_segmentation(trial: Trial) -> Iterator[Comparison]:
         whole = "".join(pieces)
         yield agree(whole.endswith(word), True, what=f"whether the pieces {pieces} spell {word!r}")
         best = max((sum(scores[p] for p in s) for s in segmentations(whole, scores)), default=-math.inf)
-        chosen = sum(scores[piece] for piece in pieces)
+        chosen = sum(scores.get(piece, -math.inf) for piece in pieces)
         yield decided(
             best - chosen <= _rounding(best, len(whole)),
             measured=best - chosen,
@@ -425,8 +425,11 @@ def segmentations(word: str, pieces: Mapping[str, float]) -> Iterator[tuple[str,
 
 
 def _rounding(total: float, terms: int) -> float:
-    """What rounding may move a sum of ``terms`` numbers of one sign by, on two sides: (terms − 1)·u each, u = 2⁻⁵³."""
-    return 2 * terms * 2.0**-53 * abs(total)
+    """What rounding may hide between two sums of ``terms`` numbers of one sign: (terms − 1)·u, u = 2⁻⁵³, in each.
+
+    Twice: the subject adds up two paths to compare them, and so does the law.
+    """
+    return 4 * terms * 2.0**-53 * abs(total)
 
 
 @law(
@@ -472,9 +475,10 @@ def em_step(trial: Trial) -> Iterator[Comparison]:
     expected = Counter[str]()
     for word, n in words.items():
         shares = [(s, math.exp(sum(scores[p] for p in s))) for s in segmentations(word, scores)]
+        total = sum(share for _, share in shares)
         for pieces, share in shares:
             for piece in pieces:
-                expected[piece] += n * share / sum(share for _, share in shares)  # type: ignore[assignment]
+                expected[piece] += n * share / total  # type: ignore[assignment]
     due = {piece: expected[piece] / sum(expected.values()) for piece in scores}
     gap = max(abs(math.exp(after[piece]) - due[piece]) for piece in due)
     yield decided(
@@ -495,7 +499,7 @@ def em_step(trial: Trial) -> Iterator[Comparison]:
 
 
 EM_ROUNDING = 1e-12
-"""At most 6 words of 6 letters: a few hundred sums and products of numbers below 1, some 2⁻⁵³ each: under 1e-13."""
+"""At most 8 words of 7 letters, so 64 segmentations each: about a thousand roundings of 2⁻⁵³, which is 1e-13."""
 
 
 def _log_likelihood(scores: Mapping[str, float], words: Mapping[str, int]) -> float:
