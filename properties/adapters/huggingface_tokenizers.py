@@ -23,7 +23,7 @@ def _library() -> Any:
 def _absent(path: Mapping[str, str], device: str) -> str | None:
     """Why nothing can be tried; None if it can."""
     if find_spec("tokenizers") is None:
-        return "the library tokenizers is not installed: pip install 'veriformer[tokenizers]'"
+        return "the library tokenizers is not installed: pip install tokenizers"
     return None
 
 
