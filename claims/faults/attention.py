@@ -156,11 +156,20 @@ SOFTMAX_AND_SCALE = (
                 "softmax.more_keys_dilute",
                 "softmax.ratios",
                 "filler.zero_takes_a_share",
+                "scaling.independent_of_width",
                 "scaling.logit_variance",
                 "consistency.agreement_with_oracle",
                 "softmax.jacobian",
             )
         },
+    ),
+    Fault(
+        "scale_of_heads_of_64",
+        "attention.py",
+        "scale = 1.0 / math.sqrt(d_k)",
+        "scale = 0.125",
+        "the scale of the paper's base model written out, 1/√64, and kept for heads of another width",
+        {"attention": ("scaling.independent_of_width", "scaling.logit_variance")},
     ),
     Fault(
         "scale_without_root",
@@ -174,6 +183,7 @@ SOFTMAX_AND_SCALE = (
                 "itself.lead_decides",
                 "itself.projections_level_the_diagonal",
                 "scores.two_matrices_act_as_one",
+                "scaling.independent_of_width",
                 "scaling.logit_variance",
             )
         },
@@ -184,7 +194,7 @@ SOFTMAX_AND_SCALE = (
         "    if scale is None:\n        scale = 1.0 / math.sqrt(d_k)",
         "    scale = 1.0 / math.sqrt(d_k)",
         "the argument is accepted and overwritten",
-        {"attention": ("scaling.logit_variance",)},
+        {"attention": ("scaling.independent_of_width", "scaling.logit_variance")},
     ),
     Fault(
         "softmax_over_queries",

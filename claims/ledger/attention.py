@@ -18,6 +18,8 @@ from ..literal.attention import (
     UNIT_VARIANCE_OF_STANDARD_INDEPENDENT,
     WEIGHTS_HAVE_NO_DIRECTION,
     WIDE_RANDOM_TOKENS_ARE_ALONE,
+    WIDER_HEADS_FLATTEN_SOFTMAX,
+    WIDER_HEADS_FLATTEN_SOFTMAX_UNSCALED,
 )
 
 _VARIANCE = (
@@ -142,7 +144,27 @@ ATTENTION: tuple[Claim, ...] = (
         "small beside the products while d_k is large, and no FLOP counter shows it.",
     ),
     Claim("Q05.1", "the dot product is chosen for speed; all in all the work is of additive attention's order", "DX"),
-    Claim("Q05.2", "the larger d_k, the more additive attention gains", "PX"),
+    Claim(
+        "Q05.2",
+        "the larger d_k, the more additive attention gains",
+        "PX",
+        (
+            Proved("additive_attention"),
+            Holds("scaling.independent_of_width"),
+            Holds("scaling.logit_variance"),
+            Falsified(
+                WIDER_HEADS_FLATTEN_SOFTMAX,
+                token="vf1.eNo1UEFuxCAQ-4vPaNVWVQ_5SlWhWRgSVAIRkE1Xq_17Z0h7wjYej-EBh-mBK3W3YHo1cCV3zr1hQhQ0c20w8PZ73PpKR9OBxORFubw8DWaKeWCBtexbG9bEee5n5sprqXf7r7wZZLtIwGnMNtFd1yipTAnT55dBY5YNmi8H3LZLDSkB6tovlixcrEixc6V0OaLnesbakIbLthL6Sj_i3LS0o71pPEoI0LL6hj-yFs9C-CYGg3LjKuwsruPkfcyzrr82WS9Sc5R0wnOgPalycJyX8XO5QHp3QSEV6h_veP4CziVzGA",
+                condition="the dot product is not scaled",
+                under=WIDER_HEADS_FLATTEN_SOFTMAX_UNSCALED,
+            ),
+        ),
+        "It is true of the dot product without its scale, which is what the paper compares with: the spread of its "
+        "scores is √d_k at initialisation, so that the wider a head is, the flatter softmax gets, while an additive "
+        "score keeps its spread at every width, by its bound. Of the scaled dot product it is not true: keys that lie "
+        "alike along a query get the same weights at every width, and two keys are enough to show it. A better answer "
+        "says that the factor 1/√d_k takes this advantage away, and that it is an advantage at the start of training.",
+    ),
     Claim(
         "Q06.1",
         "large dot products push softmax where its gradient is flat",

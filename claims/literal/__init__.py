@@ -19,6 +19,7 @@ LITERAL: dict[str, Law] = {
         attention.WEIGHTS_HAVE_NO_DIRECTION,
         attention.ALONE_IS_IDENTITY,
         attention.MOSTLY_ITSELF,
+        attention.WIDER_HEADS_FLATTEN_SOFTMAX,
         positions.ORDER_INVISIBLE,
     )
 }

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
+import torch
 from hypothesis import strategies as st
 
 from veriformer.properties.case import one_of
@@ -14,7 +15,7 @@ from veriformer.properties.law import Law
 from veriformer.properties.laws import LAWS
 from veriformer.properties.laws.filler import padded
 from veriformer.properties.laws.itself import tokens
-from veriformer.properties.laws.scaling import FALSE_ALARM, attention_weights
+from veriformer.properties.laws.scaling import FALSE_ALARM, along_the_query, attention_weights, widened
 from veriformer.properties.laws.softmax import softmax_of
 from veriformer.properties.statistics import chi_square_tails
 from veriformer.properties.tolerance import FLOOR, unit_roundoff
@@ -130,6 +131,49 @@ MANY_KEYS_SATURATE = Law(
     paths={"over": ("memory",), "padding": ("absent",), "weights": ("no",), "grad": ("off",)},
     sizes={"n_heads": (1,), "length": (1,), "memory_length": (1,), "d_k": (64, 128, 256)},
     contents=("normal",),
+)
+
+
+def _wider_heads_flatten_softmax(trial: Trial) -> Iterator[Comparison]:
+    """The wider a head, the less slope softmax has left under a dot product, and the more additive attention gains.
+
+    The slope is the trace of the Jacobian of softmax, 1 − Σp², which is 0 where one weight has everything. Additive
+    scores keep their spread at every width (the derivation additive_attention), so the gain is what the dot product
+    loses. Queries have length √d_k, as standard ones do, and the first key leads along them.
+    """
+    case, wide = trial.case, widened(trial)
+    z = torch.zeros(case.batch, case.n_heads, case.memory_length, dtype=trial.torch_dtype, device=trial.device)
+    z[..., 0] = case.draws["lead"]
+    narrow, wider = (1 - attention_weights(t, *along_the_query(t, z)).detach().square().sum(-1) for t in (trial, wide))
+    limit = narrow - FLOOR * case.memory_length * unit_roundoff(trial.torch_dtype)
+    worst = int((wider - limit).argmax())
+    yield decided(
+        bool((wider < limit).all()),
+        measured=float(wider.flatten()[worst]),
+        allowed=float(limit.flatten()[worst]),
+        what=f"slope of softmax at width {wide.config.d_k}, which is due to be below that at {trial.config.d_k}",
+    )
+
+
+WIDER_HEADS_FLATTEN_SOFTMAX = Law(
+    name="literal.wider_heads_flatten_softmax",
+    statement="The larger d_k, the more additive attention gains: the dot product leaves softmax ever less slope.",
+    formula="1 − Σpᵢ² falls as d_k grows, ‖q‖ = √d_k",
+    function=_wider_heads_flatten_softmax,
+    contracts=("attention",),
+    claims=("Q05.2",),
+    paths={"over": ("memory",), "padding": ("absent",), "weights": ("no",), "grad": ("off",)},
+    sizes=LAWS["scaling.independent_of_width"].sizes,
+    at_least={"memory_length": 2},
+    contents=("integers",),
+    draws={"lead": one_of(1.0, 0.5, 2.0)},
+)
+
+WIDER_HEADS_FLATTEN_SOFTMAX_UNSCALED = replace(
+    WIDER_HEADS_FLATTEN_SOFTMAX,
+    name="literal.wider_heads_flatten_softmax_unscaled",
+    statement="Without the factor 1/√d_k the dot product leaves softmax the less slope the larger d_k is.",
+    paths={**WIDER_HEADS_FLATTEN_SOFTMAX.paths, "scale": ("one",)},
 )
 
 
