@@ -101,7 +101,13 @@ def subjects_of(package: ModuleType, name: str = "reference") -> list[Subject]:
             fully_masked="zero",
             projections=_projections,
         ),
-        Subject(name=name, contract="encoder", build=lambda c: reference.Encoder(configured(c)), **models),
+        Subject(
+            name=name,
+            contract="encoder",
+            build=lambda c: reference.Encoder(configured(c)),
+            plain_blocks=True,
+            **models,
+        ),
         Subject(
             name=name,
             contract="causal_lm",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from functools import cache
 from typing import Any
 
@@ -175,6 +176,27 @@ def attention_flops(n: int, d: int) -> int:
 def softmax_exponentials(n: int, heads: int) -> int:
     """Exponentials in the softmax of self-attention over n tokens (claims Q04.1, Q16.1, Q16.2)."""
     return int(_proved("block_cost", "softmax_exponentials", "h", "n")(heads, n))
+
+
+def feed_forward_flops(n: int, d: int, d_ff: int) -> int:
+    """Operations in the matrix products of a feed-forward layer over n tokens (claim Q13.1)."""
+    return int(_proved("block_cost", "feed_forward_flops", "n", "d", "d_ff")(n, d, d_ff))
+
+
+def feed_forward_lead(n: int, d: int, d_ff: int) -> int:
+    """By how many operations a feed-forward layer costs more than the attention beside it (claim Q13.1)."""
+    return int(_proved("block_cost", "lead", "n", "d", "d_ff")(n, d, d_ff))
+
+
+def feed_forward_weights(d: int, d_ff: int) -> int:
+    """Entries of the two matrices of a feed-forward layer (claim Q13.1)."""
+    return int(_proved("block_cost", "feed_forward_weights", "d", "d_ff")(d, d_ff))
+
+
+def feed_forward_share() -> Fraction:
+    """Share of the weights of a block that is in its feed-forward layer, at d_ff = 4·d_model (claim Q13.1)."""
+    share = derivation("block_cost").results["feed_forward_share"]
+    return Fraction(int(share.p), int(share.q))
 
 
 def attention_weights(d: int, heads: int, d_k: int) -> int:

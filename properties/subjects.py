@@ -107,6 +107,8 @@ class Subject:
     ``paths`` are choices that must *not* change it (the backend); the first is the one the others are compared with.
     ``positions`` says how it encodes positions, "none" if not at all (an option of that name overrides it).
     ``dot_product`` is False for an attention kernel whose scores are something else than q·k/√d_k.
+    ``plain_blocks`` is True for an encoder of nothing but multi-head attention with four matrices and feed-forward
+    layers with two, d_ff wide: it is then held to the laws of what these cost.
     ``fully_masked`` is what a query gives that may attend to nothing: "zero", "nan", or "undefined".
     ``decoder(built, batch)`` starts a :class:`CachedDecoder`; ``projections(built)`` gives the weights of a layer.
     ``refuses(path, device)`` says why this way through the code is not offered, or None where it is.
@@ -125,6 +127,7 @@ class Subject:
     positions: str = "none"
     grouped_queries: bool = False
     dot_product: bool = True
+    plain_blocks: bool = False
     fully_masked: str = "undefined"
     dtypes: Sequence[str] = tuple(DTYPES)
     devices: Sequence[str] = ("cpu", "cuda")

@@ -29,17 +29,22 @@ class SubjectCrash(Exception):
 class Trial:
     """``subject`` built for ``case`` on ``path``; call it with Inputs to get the output, (batch, length, width)."""
 
-    def __init__(self, subject: Subject, case: Case, path: Path, *, device: str, dtype: str) -> None:
-        """Nothing is built until it is used."""
-        self.subject, self.case, self.path = subject, case, path
+    def __init__(
+        self, subject: Subject, case: Case, path: Path, *, device: str, dtype: str, d_ff: int | None = None
+    ) -> None:
+        """Nothing is built until it is used. ``d_ff`` is the width of the feed-forward layer; the case's if None."""
+        self.subject, self.case, self.path, self._d_ff = subject, case, path, d_ff
         self.device, self.dtype = torch.device(device), dtype
         self.notes: set[str] = set()
         self._noise = _Noise()
 
-    def like(self, *, case: Case | None = None, path: Path | None = None) -> Trial:
-        """The same trial built again from nothing, with another case or on another path; perturbed together with it."""
-        case, path = case or self.case, path or self.path
-        trial = Trial(self.subject, case, path, device=str(self.device), dtype=self.dtype)
+    def like(self, *, case: Case | None = None, path: Path | None = None, d_ff: int | None = None) -> Trial:
+        """The same trial built again from nothing, with what is given in place of its own; perturbed together with it.
+
+        ``d_ff`` is the width of its feed-forward layers.
+        """
+        case, path, d_ff = case or self.case, path or self.path, d_ff or self._d_ff
+        trial = Trial(self.subject, case, path, device=str(self.device), dtype=self.dtype, d_ff=d_ff)
         trial._noise = self._noise
         return trial
 
@@ -56,7 +61,8 @@ class Trial:
     @cached_property
     def config(self) -> Config:
         """What the subject was built from."""
-        return self.case.config(self.subject, self.path)
+        config = self.case.config(self.subject, self.path)
+        return config if self._d_ff is None else replace(config, d_ff=self._d_ff)
 
     @cached_property
     def built(self) -> Any:

@@ -13,6 +13,8 @@ from ..literal.attention import (
     LOW_SCORE_HIDES,
     MANY_KEYS_SATURATE,
     MINUS_INFINITY_HIDES_BESIDE_A_KEY,
+    MOST_WEIGHTS_COST_MOST,
+    MOST_WEIGHTS_COST_MOST_WHEN_SHORT,
     MOSTLY_ITSELF,
     UNIT_VARIANCE,
     UNIT_VARIANCE_OF_STANDARD_INDEPENDENT,
@@ -236,7 +238,28 @@ ATTENTION: tuple[Claim, ...] = (
         "it attends to its padding in silence, with −∞ it is 0/0. A better answer says what such a row should give "
         "(here: 0).",
     ),
-    Claim("Q13.1", "which part of a block costs most can be told by its parameters", "PDX"),
+    Claim(
+        "Q13.1",
+        "which part of a block costs most can be told by its parameters",
+        "PDX",
+        (
+            Proved("block_cost"),
+            Holds("cost.share_of_the_weights"),
+            Holds("cost.parts_of_a_block"),
+            Falsified(
+                MOST_WEIGHTS_COST_MOST,
+                token="vf1.eNo9UO1qwzAMfBf9DqWDUphfZYyg2kpq5ljBcvpB6bvvVLr90p18Op31oEjhQSfu8UzhY6CotUvtRoEy0CzNaKA0_lA4oDa-mg-kcZqgPz4HmjlXwN0esOm22sunSJ07LD8HWmTRdh__Onis41k42RsXvvsWJ024UPj6HshEEoU9_FEorhtSIANJjZqkgUFIJXdpXHaLWh-vkudztzE68Q5Eq4eNvJn7kiK0p-T0Txa4ue0FAoTRtoCtTUD0gj2Bbm7DKeU6g_HJcB5vqeWetfqlqlYfsMjFzZJMvBUXvSO9JIS_dKCpKPfjgZ6_QXR4fQ",
+                condition="the sequence is shorter than d_ff − 2·d_model tokens, which is 2·d_model at the usual "
+                "d_ff = 4·d_model",
+                under=MOST_WEIGHTS_COST_MOST_WHEN_SHORT,
+            ),
+        ),
+        "At d_ff = 4·d_model the feed-forward layer has two thirds of a block's weights, at any length. Its "
+        "operations, 4nd·d_ff, are more than the attention's, 8nd² + 4n²d, only while n < d_ff − 2·d_model, which is "
+        "2·d_model: scores and weighted average have no weights, so no parameter count shows them. Both sides of that "
+        "length are counted, to the last operation. A better answer says: the feed-forward layer for short sequences, "
+        "the attention for long ones.",
+    ),
     Claim(
         "Q15.1",
         "without W_Q, W_K and W_V a token attends mostly to itself",

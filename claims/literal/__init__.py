@@ -16,6 +16,7 @@ LITERAL: dict[str, Law] = {
         attention.UNIT_VARIANCE,
         attention.LOW_SCORE_HIDES,
         attention.MANY_KEYS_SATURATE,
+        attention.MOST_WEIGHTS_COST_MOST,
         attention.WEIGHTS_HAVE_NO_DIRECTION,
         attention.ALONE_IS_IDENTITY,
         attention.MOSTLY_ITSELF,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from veriformer.properties.case import one_of
 from veriformer.properties.comparison import Comparison, Undecidable, decided, likely, same, zero
 from veriformer.properties.law import Law
 from veriformer.properties.laws import LAWS
+from veriformer.properties.laws.cost import BLOCK, matrix_weights, operations, parts_of
 from veriformer.properties.laws.filler import padded
 from veriformer.properties.laws.itself import tokens
 from veriformer.properties.laws.scaling import FALSE_ALARM, along_the_query, attention_weights, widened
@@ -256,3 +258,50 @@ EQUALS_MOSTLY_THEMSELVES = replace(
     contents=("normal",),
     draws={"equal_lengths": lambda sizes: st.just(True)},
 )
+
+
+def _most_weights_cost_most(trial: Trial) -> Iterator[Comparison]:
+    """The part of a block with the most weights takes the most operations."""
+    d_ff = trial.case.draws["d_ff"]
+    weights, cost = (parts_of(trial, count, d_ff=d_ff) for count in (matrix_weights, operations))
+    large, small = "feed-forward layer", "attention"
+    spent, spared = cost.feed_forward, cost.attention
+    if weights.attention > weights.feed_forward:
+        large, small, spent, spared = small, large, spared, spent
+    yield decided(
+        spent >= spared,
+        measured=spared,
+        allowed=spent,
+        what=f"operations of the {small}, which has fewer weights than the {large}",
+    )
+
+
+MOST_WEIGHTS_COST_MOST = Law(
+    name="literal.most_weights_cost_most",
+    statement="Which part of a block costs most can be told by its parameters: the one that has more.",
+    formula="w < u ⇒ M ≤ G, and w > u ⇒ M ≥ G",
+    function=_most_weights_cost_most,
+    **{
+        **BLOCK,
+        "sizes": {**BLOCK["sizes"], "length": (*range(1, 13), 20)},
+        "paths": {**BLOCK["paths"], "positions": ("none",), "grad": ("off",)},
+        "draws": {"d_ff": lambda sizes: st.sampled_from([4 * _d_model(sizes), _d_model(sizes)])},
+    },
+)
+
+MOST_WEIGHTS_COST_MOST_WHEN_SHORT = replace(
+    MOST_WEIGHTS_COST_MOST,
+    name="literal.most_weights_cost_most_when_short",
+    statement="In a sequence of fewer than d_ff − 2·d_model tokens the feed-forward layer, which has more weights, "
+    "costs more as well.",
+    formula="n < d_ff − 2d ⇒ w < u and M < G",
+    draws={
+        "d_ff": lambda sizes: st.integers(1, 2 * _d_model(sizes)).map(
+            lambda more: 2 * _d_model(sizes) + sizes["length"] + more
+        )
+    },
+)
+
+
+def _d_model(sizes: Mapping[str, Any]) -> int:
+    return sizes["n_heads"] * sizes["d_k"]

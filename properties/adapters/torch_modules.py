@@ -153,6 +153,7 @@ TRANSFORMER_ENCODER = Subject(
     build=_TransformerEncoder,
     options={"norm": ("pre", "post")},
     paths={"nested_tensor": ("off", "on")},
+    plain_blocks=True,
 )
 TRANSFORMER = Subject(
     name="torch.nn.Transformer",

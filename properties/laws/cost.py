@@ -1,21 +1,34 @@
-"""Cost: what a layer of self-attention computes, counted while it runs and compared with the derived polynomials.
+"""Cost: what a layer or a block computes, counted while it runs and compared with the derived polynomials.
 
-These are laws of plain multi-head attention, which a subject declares by giving its ``projections``. A cleverer layer
-may do with fewer operations, and a kernel may hide them; then it is not held to these laws, and the reason is told.
+These are laws of plain multi-head attention, which a layer declares by giving its ``projections`` and an encoder by
+``plain_blocks``. A cleverer one may do with fewer operations, and a kernel may hide them; then it is not held to these
+laws, and the reason is told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
 
 from ..comparison import Comparison, counts
-from ..contracts import Unsupported
+from ..contracts import Path, Unsupported
 from ..counting import exponentials_of, flops_of
-from ..formulas import attention_flops, attention_weights, softmax_exponentials
+from ..formulas import (
+    attention_flops,
+    attention_weights,
+    feed_forward_flops,
+    feed_forward_lead,
+    feed_forward_share,
+    feed_forward_weights,
+    softmax_exponentials,
+)
 from ..law import law
+from ..subjects import Subject
 from ..trial import Trial
 from .heads import has_projections, layer_by_heads
 
@@ -136,4 +149,124 @@ def independent_of_heads(trial: Trial) -> Iterator[Comparison]:
         flops_of(lambda: one(one.inputs)),
         what=f"operations in matrix products with {case.n_heads} heads, against those with one",
         cause=lambda: "heads are not d_model/h wide, or what one call gives for all heads is computed for each",
+    )
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the two parts of one block have each: operations in products of matrices, or weights."""
+
+    attention: int
+    feed_forward: int
+
+
+def operations(trial: Trial) -> int:
+    """Operations in the matrix products of one call."""
+    return flops_of(lambda: trial(trial.inputs))
+
+
+def matrix_weights(trial: Trial) -> int:
+    """Entries of all matrices that are trained."""
+    return parameters_of(trial, matrices_only=True)
+
+
+def parts_of(trial: Trial, count: Callable[[Trial], int], *, d_ff: int) -> Parts:
+    """What ``count`` gives for the parts of one block, whose feed-forward layer is ``d_ff`` wide.
+
+    Nothing is looked into. A second block adds what one block has; and a feed-forward layer of twice the width adds
+    what one of the single width has. Raises :class:`Unsupported` where the subject is never two layers deep.
+    """
+    sizes = trial.subject.sizes
+    if sizes is not None and 2 not in sizes.n_layers:
+        raise Unsupported("it is never two layers deep, so that nothing tells what one layer adds")
+    one, two = (replace(trial.case, n_layers=n) for n in (1, 2))
+    single = count(trial.like(case=one, d_ff=d_ff))
+    block = count(trial.like(case=two, d_ff=d_ff)) - single
+    feed_forward = count(trial.like(case=one, d_ff=2 * d_ff)) - single
+    return Parts(block - feed_forward, feed_forward)
+
+
+def has_plain_blocks(subject: Subject, path: Path) -> str | None:
+    """Why its blocks are not multi-head attention and a feed-forward layer alone; None if they are."""
+    if not subject.plain_blocks:
+        return "it does not declare its blocks to be plain (plain_blocks=)"
+    if subject.positions_on(path) in ("shaw", "t5"):
+        return "its relative positions have tables, and take products, of their own"
+    return None
+
+
+BLOCK = {
+    "contracts": ("encoder",),
+    "claims": ("Q13.1",),
+    "paths": {"over": ("x",), "padding": ("absent",), "causal": ("off",)},
+    "sizes": {"groups": (1,), "n_layers": (1,)},
+    "applies": has_plain_blocks,
+}
+
+
+def near_the_crossover(sizes: Mapping[str, Any]) -> SearchStrategy[int]:
+    """Draws a d_ff at which the parts cost the same, or nearly so; or the usual one, 4·d_model."""
+    d = sizes["n_heads"] * sizes["d_k"]
+    even = 2 * d + sizes["length"]
+    return st.sampled_from((even, even + 1, even - 1, 4 * d))
+
+
+@law(
+    "cost.parts_of_a_block",
+    formula="M = 8nd² + 4n²d, G = 4nd d_ff, G − M = 4nd (d_ff − 2d − n)",
+    draws={"d_ff": near_the_crossover},
+    **BLOCK,
+)
+def parts_of_a_block(trial: Trial) -> Iterator[Comparison]:
+    """The feed-forward layer of a block takes more operations than its attention exactly while n < d_ff − 2·d_model."""
+    case, d, d_ff = trial.case, trial.config.d_model, trial.case.draws["d_ff"]
+    n, batch = case.length, case.batch
+    found = parts_of(trial, operations, d_ff=d_ff)
+    products = "operations in the matrix products of the"
+    yield counts(
+        found.feed_forward,
+        batch * feed_forward_flops(n, d, d_ff),
+        what=f"{products} feed-forward layer",
+        cause=lambda: "it has more than two matrices, is not d_ff wide, or is computed more than once",
+    )
+    yield counts(
+        found.attention,
+        batch * attention_flops(n, d),
+        what=f"{products} attention",
+        cause=lambda: _extra_products(trial, found.attention - batch * attention_flops(n, d)),
+    )
+    yield counts(
+        found.feed_forward - found.attention,
+        batch * feed_forward_lead(n, d, d_ff),
+        what=f"{products} feed-forward layer, less those of the attention",
+        cause=lambda: "the parts of the block are not what they should be",
+    )
+
+
+@law(
+    "cost.share_of_the_weights",
+    formula="u/(w + u) = 2/3 at d_ff = 4d",
+    **BLOCK,
+)
+def share_of_the_weights(trial: Trial) -> Iterator[Comparison]:
+    """At d_ff = 4·d_model the feed-forward layer has two thirds of a block's weights, and the attention one third."""
+    config, d_ff = trial.config, 4 * trial.config.d_model
+    found, share = parts_of(trial, matrix_weights, d_ff=d_ff), feed_forward_share()
+    yield counts(
+        found.feed_forward,
+        feed_forward_weights(config.d_model, d_ff),
+        what="weights of the feed-forward layer",
+        cause=lambda: "it has more than two matrices, is not d_ff wide, or layers share it",
+    )
+    yield counts(
+        found.attention,
+        attention_weights(config.d_model, config.n_heads, config.d_k),
+        what="weights of the attention",
+        cause=lambda: "heads are not d_model/h wide, two projections share a matrix, or layers share theirs",
+    )
+    yield counts(
+        share.denominator * found.feed_forward,
+        share.numerator * (found.feed_forward + found.attention),
+        what=f"{share.denominator} × the weights of the feed-forward layer, against {share.numerator} × all",
+        cause=lambda: "the parts of the block are not what they should be",
     )
