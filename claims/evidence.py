@@ -21,7 +21,7 @@ from veriformer.properties.violation import Token
 
 from .experiments import EXPERIMENTS
 from .experiments.experiment import Experiment
-from .experiments.record import Record, stored
+from .experiments.record import BadRecord, Record, stored
 from .faults import FAULTS, planted, subjects_with
 from .reference_subject import REFERENCE
 
@@ -144,7 +144,7 @@ class Gatherer:
 
     def measurement(self, experiment: str) -> Finding:
         """The stored record of ``experiment``: it must be there, be fresh, and show what is expected."""
-        return self._once("measured", experiment, lambda: _measured(EXPERIMENTS[experiment], stored(experiment)))
+        return self._once("measured", experiment, lambda: _measured(EXPERIMENTS[experiment]))
 
     def _once(self, kind: str, name: str, gather: Callable[[], Finding], *dtypes: str) -> Finding:
         if (key := (kind, name, *dtypes)) not in self._found:
@@ -211,12 +211,16 @@ def _counterexample(literal: Law, token: str) -> Finding:
     )
 
 
-def _measured(experiment: Experiment, record: Record | None) -> Finding:
+def _measured(experiment: Experiment) -> Finding:
     finding = partial(Finding, "measured", experiment.name)
+    try:
+        record = stored(experiment.name)
+    except BadRecord as error:
+        return finding(False, str(error))
     if record is None:
         return finding(False, f"no result is stored; run `{experiment.command}`")
-    if changes := record.changes(experiment):
-        return finding(False, f"the result is stale: {', '.join(changes)} changed; run `{experiment.command}`")
+    if stale := record.staleness(experiment):
+        return finding(False, f"the result is stale: {stale}; run `{experiment.command}`")
     if failed := experiment.disappointed(record.outcome):
         return finding(False, f"the figures do not show that {'; nor that '.join(failed)}")
     return finding(

@@ -15,7 +15,7 @@ from .command_line import OK, VIOLATED, UsageError
 from .experiments import EXPERIMENTS
 from .experiments.code_version import code_version
 from .experiments.experiment import Experiment, Outcome
-from .experiments.record import RESULTS, made_now, stored
+from .experiments.record import RESULTS, BadRecord, Record, made_now, stored
 
 
 def measure(given: argparse.Namespace) -> int:
@@ -42,15 +42,16 @@ def _contents() -> None:
 
 
 def state(experiment: Experiment) -> str:
-    """Whether a result is stored, and whether the code that made it is still the same: one line."""
-    record = stored(experiment.name)
+    """Whether a result is stored, and whether the code that made it is still the same."""
+    try:
+        record = stored(experiment.name)
+    except BadRecord as error:
+        return f"unreadable\n  {error}"
     if record is None:
-        return f"no result; run `{experiment.command}`"
-    changes = record.changes(experiment)
-    if not changes:
-        return f"of {record.made}, fresh"
-    told = ", ".join(changes[:3]) + (f" and {len(changes) - 3} more" if len(changes) > 3 else "")
-    return f"of {record.made}, stale ({told} changed); run `{experiment.command}`"
+        return f"no result\n  run `{experiment.command}`"
+    if stale := record.staleness(experiment):
+        return f"of {record.made}, stale\n  {stale}; run `{experiment.command}`"
+    return f"of {record.made}, fresh"
 
 
 def _run_small(experiment: Experiment) -> int:
@@ -89,17 +90,28 @@ def _report(experiment: Experiment, outcome: Outcome) -> int:
 
 
 def _draw(experiment: Experiment, file: Path) -> int:
-    record = stored(experiment.name)
-    if record is None:
-        raise UsageError(f"{experiment.name} has no stored result; run `{experiment.command}` first")
+    record = _to_draw(experiment)
     if not record.outcome.charts:
         raise UsageError(
             f"{experiment.name} has no curves to draw; `veriformer claims {experiment.claims[0]}` tells it"
         )
     if importlib.util.find_spec("matplotlib") is None:
         raise UsageError("--draw needs matplotlib, which is not installed; run pip install 'veriformer[draw]'")
-    from .experiments.drawing import draw
+    from .experiments.drawing import FORMATS, draw
 
+    if file.suffix not in FORMATS:
+        raise UsageError(f"--draw {file}: expected a name that ends in {', '.join(FORMATS)}; name another")
     draw(record.outcome.charts, file)
-    print(f"drawn in {file}")
+    stale = record.staleness(experiment)
+    print(f"drawn in {file}" + (f", from a stale result: {stale}" if stale else ""))
     return OK
+
+
+def _to_draw(experiment: Experiment) -> Record:
+    try:
+        record = stored(experiment.name)
+    except BadRecord as error:
+        raise UsageError(str(error)) from error
+    if record is None:
+        raise UsageError(f"{experiment.name} has no stored result; run `{experiment.command}` first")
+    return record

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from veriformer.claims.experiments import EXPERIMENTS, record
 from veriformer.claims.experiments.code_version import code_version, digest
 from veriformer.claims.experiments.experiment import Chart, Curve, Expectation, Experiment, Figure, Outcome
 from veriformer.claims.experiments.intervals import mean_with_interval, student_t_quantile
-from veriformer.claims.experiments.record import made_now, read, stored
+from veriformer.claims.experiments.record import BadRecord, made_now, read, stored
 from veriformer.claims.ledger import CLAIMS
 
 CURVE = Curve("line", (1.0, 2.0), (0.5, 0.7), (0.4, 0.6), (0.6, 0.8))
@@ -139,8 +139,31 @@ def test_finding_stands_on_a_fresh_record_alone(shelf: Path) -> None:
 def test_file_that_is_no_record(tmp_path: Path) -> None:
     file = tmp_path / "broken.json"
     file.write_text('{"outcome": 3}')
-    with pytest.raises(ValueError, match="expected a record of an experiment"):
+    with pytest.raises(BadRecord, match="expected a record of an experiment"):
         read(file)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda text: text[:-20], "got something else"),
+        (lambda text: text.replace('"value": 2.0', '"value": 7.0'), "got ratio outside"),
+        (lambda text: text.replace('"value": 2.0', '"value": NaN'), "got ratio outside"),
+        (lambda text: text.replace('"experiment": "nothing"', '"experiment": "another"'), "got one of another"),
+    ],
+)
+def test_record_that_was_tampered_with(
+    change: Callable[[str], str], told: str, shelf: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = shelf / "nothing.json"
+    made_now(EXPERIMENT, OUTCOME, seconds=1.0, code=CODE).write(file)
+    file.write_text(change(file.read_text()))
+    found = Gatherer().measurement("nothing")
+    assert (found.stands, told in found.summary) == (False, True)
+    assert main(["measure"]) == 0
+    assert told in capsys.readouterr().out
+    assert main(["measure", "nothing", "--draw", str(shelf / "it.svg")]) == 2
+    assert told in capsys.readouterr().err
 
 
 def test_verdict_is_measured_where_experiments_alone_decide() -> None:
@@ -162,6 +185,11 @@ def test_digest_does_not_see_words_or_layout() -> None:
     assert digest(SOURCE) == digest("def double(\n    x,\n):\n    return (2 * x)\n")
     assert digest(SOURCE) != digest(SOURCE.replace("2", "3"))
     assert digest(SOURCE) != digest(SOURCE.replace("double", "treble"))
+
+
+def test_digest_is_the_same_under_every_python() -> None:
+    source = 'def told(x: float, width: int = 3) -> str:\n    return f"{x:{width}}, {x!r:>4} and {width}"\n'
+    assert digest(source) == "b9d4521eef39604e"  # Python 3.12 parses the first of the formats into one part more
 
 
 def test_code_version_follows_imports() -> None:
@@ -197,7 +225,7 @@ def test_command_tells_a_disappointment(
     assert "✗ the ratio is above 3" in capsys.readouterr().out
 
 
-def test_command_draws(shelf: Path) -> None:
+def test_command_draws(shelf: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("matplotlib")
     made_now(EXPERIMENT, OUTCOME, seconds=1.0, code=CODE).write(shelf / "nothing.json")
     pictures = []
@@ -206,6 +234,11 @@ def test_command_draws(shelf: Path) -> None:
         pictures.append((shelf / name).read_bytes())
     assert pictures[0] == pictures[1]
     assert b"crossover" in pictures[0]
+    made_now(EXPERIMENT, OUTCOME, seconds=1.0, code={"a_module": "4567"}).write(shelf / "nothing.json")
+    assert main(["measure", "nothing", "--draw", str(shelf / "stale.svg")]) == 0
+    assert "from a stale result: a_module changed" in capsys.readouterr().out
+    assert main(["measure", "nothing", "--draw", str(shelf / "it.txt")]) == 2
+    assert "expected a name that ends in .svg" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,8 @@ def _shape(node: Any) -> Any:
     fields = {name: value for name, value in ast.iter_fields(node) if name not in _SILENT and value not in (None, [])}
     if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
         fields["body"] = [statement for statement in node.body if not _is_text(statement)]
+    if isinstance(node, ast.JoinedStr):  # Python 3.12 ends a format such as {x:{width}} with an empty text
+        fields["values"] = [part for part in node.values if not (isinstance(part, ast.Constant) and part.value == "")]
     return type(node).__name__, *((name, _shape(value)) for name, value in sorted(fields.items()))
 
 

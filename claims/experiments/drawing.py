@@ -10,6 +10,8 @@ from matplotlib.figure import Figure as Canvas
 
 from .experiment import Chart
 
+FORMATS = (".svg", ".png", ".pdf")
+
 
 def draw(charts: Sequence[Chart], file: Path) -> None:
     """Write the charts below each other to ``file``, in the format that its suffix names."""

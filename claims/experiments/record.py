@@ -19,6 +19,10 @@ from .experiment import Budget, Chart, Curve, Experiment, Figure, Outcome
 RESULTS = Path(__file__).parent / "results"
 
 
+class BadRecord(Exception):
+    """A file that is not the record of an experiment: one line that says which, and why."""
+
+
 @dataclass(frozen=True)
 class Record:
     """An outcome, with all that it takes to make it again.
@@ -40,6 +44,12 @@ class Record:
         now = code_version(experiment.measure.__module__)
         changed = sorted(name for name in now.keys() | self.code.keys() if now.get(name) != self.code.get(name))
         return changed if _plain(experiment.full) == _plain(self.budget) else [*changed, "the budget"]
+
+    def staleness(self, experiment: Experiment) -> str:
+        """What changed since, in a few words: the first three names of :meth:`changes`. Empty: it is fresh."""
+        changes = self.changes(experiment)
+        more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
+        return f"{', '.join(changes[:3])}{more} changed" if changes else ""
 
     def write(self, path: Path) -> None:
         """Store it at ``path``, as JSON."""
@@ -67,23 +77,37 @@ def made_now(experiment: Experiment, outcome: Outcome, *, seconds: float, code: 
 
 
 def stored(name: str) -> Record | None:
-    """The stored record of the experiment ``name``; None where it has not been run."""
-    return read(path) if (path := RESULTS / f"{name}.json").exists() else None
+    """The stored record of the experiment ``name``; None where it has not been run.
+
+    Raises BadRecord where the file is something else, be it the record of another experiment.
+    """
+    if not (path := RESULTS / f"{name}.json").exists():
+        return None
+    record = read(path)
+    if record.experiment != name:
+        raise BadRecord(f"{path}: expected a record of {name}, got one of {record.experiment}; run {name} again")
+    return record
 
 
 def read(path: Path) -> Record:
-    """The record at ``path``. Raises ValueError where it is not one."""
+    """The record at ``path``. Raises BadRecord where it is not one, or holds a value outside of its own interval."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         outcome = Outcome(
             tuple(Figure(**figure) for figure in data["outcome"]["figures"]),
             tuple(_chart(chart) for chart in data["outcome"]["charts"]),
         )
-        return Record(**{**data, "outcome": outcome})
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(
+        record = Record(**{**data, "outcome": outcome})
+        outside = [figure.name for figure in outcome.figures if not figure.low <= figure.value <= figure.high]
+    except (KeyError, TypeError, ValueError) as error:  # ValueError: no JSON, or no text
+        raise BadRecord(
             f"{path}: expected a record of an experiment, got something else ({error}); run it again"
-        ) from (error)
+        ) from error
+    if outside:
+        raise BadRecord(
+            f"{path}: expected values inside their intervals, got {', '.join(outside)} outside; run it again"
+        )
+    return record
 
 
 def _chart(data: dict[str, Any]) -> Chart:
