@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from veriformer.claims.command_line import main
+from veriformer.claims.command_line import _parser, main
+from veriformer.claims.experiments import EXPERIMENTS
 
 from .readme import README, extract, files, shown_run
 
@@ -34,6 +36,25 @@ def test_shown_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert main(command.split()[1:]) == 1
     printed = capsys.readouterr().out
     assert shown.strip("…\n") in printed
+
+
+def test_experiments_as_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = re.findall(r"^veriformer (measure[^#\n]*?) *#", README.read_text(encoding="utf-8"), re.M)
+    monkeypatch.chdir(tmp_path)
+    for command in shown:
+        called = command.split()
+        parsed = _parser().parse_args(called)
+        assert parsed.name in (None, *EXPERIMENTS)
+        if parsed.draw is not None:
+            pytest.importorskip("matplotlib")
+            assert main(called) == 0
+            assert parsed.draw.is_file()
+        elif parsed.name is None:
+            assert main(called) == 0
+    assert len(shown) == 4
+    assert "head_removal" in capsys.readouterr().out
 
 
 def test_commands_exist() -> None:
