@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from . import head_removal
+from . import block_time, head_removal, score_cost, score_slope
 from .experiment import Experiment
 
-EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment in (head_removal.HEAD_REMOVAL,)}
+EXPERIMENTS: dict[str, Experiment] = {
+    experiment.name: experiment
+    for experiment in (
+        head_removal.HEAD_REMOVAL,
+        score_cost.SCORE_COST,
+        score_slope.SCORE_SLOPE,
+        block_time.BLOCK_TIME,
+    )
+}
