@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from veriformer.claims.command_line import main
 from veriformer.claims.evidence import Falsified, Gatherer, Holds, Measured, Proved, verdict
 from veriformer.claims.experiments import EXPERIMENTS, record
 from veriformer.claims.experiments.code_version import code_version, digest
+from veriformer.claims.experiments.english import STRETCH, english
 from veriformer.claims.experiments.experiment import Chart, Curve, Expectation, Experiment, Figure, Outcome
 from veriformer.claims.experiments.intervals import mean_with_interval, student_t_quantile
 from veriformer.claims.experiments.record import BadRecord, made_now, read, stored
@@ -276,3 +278,12 @@ def test_interval_of_a_mean() -> None:
     assert (mean, low, high) == pytest.approx((3.0, 3 - 1.9632, 3 + 1.9632), rel=1e-4)
     with pytest.raises(ValueError, match="two values or more"):
         mean_with_interval([1.0])
+
+
+def test_no_stretch_of_text_is_both_trained_on_and_judged_by() -> None:
+    text = english()
+    parts = [bytes(part.tolist()) for part in (text.training, text.choosing, text.judging)]
+    assert min(map(len, parts)) > 20_000
+    stretches = [{part[i : i + STRETCH] for i in range(len(part) - STRETCH + 1)} for part in parts]
+    for one, other in itertools.combinations(stretches, 2):
+        assert not one & other

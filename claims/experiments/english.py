@@ -8,10 +8,13 @@ from pydoc_data.topics import topics
 import torch
 from torch import Tensor
 
+STRETCH = 65
+"""Topics quote each other: two that share this many characters on end count as one text."""
+
 
 @dataclass(frozen=True)
 class Text:
-    """Three parts of one text, each (characters,) integer; no topic stands in two of them."""
+    """Three parts of one text, each (characters,) integer; no stretch of 65 characters stands in two of them."""
 
     training: Tensor
     choosing: Tensor
@@ -20,15 +23,35 @@ class Text:
 
 
 def english() -> Text:
-    """Four topics in six for training, one to choose by, one to judge by. It differs from one Python to the next."""
+    """The help topics in three parts: to train on, to choose by, to judge by. They differ from Python to Python."""
     alphabet = {character: i for i, character in enumerate(sorted(set("".join(topics.values()))))}
-    ordered = [topics[name] for name in sorted(topics)]
+    largest, *others = related_topics()
 
-    def part(*places: int) -> Tensor:
-        text = "".join(topic for i, topic in enumerate(ordered) if i % 6 in places)
-        return torch.tensor([alphabet[character] for character in text])
+    def part(groups: list[list[str]]) -> Tensor:
+        return torch.tensor([alphabet[character] for group in groups for name in group for character in topics[name]])
 
-    return Text(part(0, 1, 3, 4), part(2), part(5), len(alphabet))
+    return Text(part([largest, *others[2::3]]), part(others[0::3]), part(others[1::3]), len(alphabet))
+
+
+def related_topics() -> list[list[str]]:
+    """Names of the topics in groups, the largest first: no stretch stands in topics of two groups."""
+    first_with: dict[str, str] = {}
+    parent = {name: name for name in topics}
+
+    def root(name: str) -> str:
+        while parent[name] != name:
+            name = parent[name]
+        return name
+
+    for name in sorted(topics):
+        text = topics[name]
+        for start in range(len(text) - STRETCH + 1):
+            other = first_with.setdefault(text[start : start + STRETCH], name)
+            parent[root(name)] = root(other)
+    groups: dict[str, list[str]] = {}
+    for name in sorted(topics):
+        groups.setdefault(root(name), []).append(name)
+    return sorted(groups.values(), key=lambda names: (-sum(len(topics[name]) for name in names), names))
 
 
 def windows(text: Tensor, *, length: int, count: int, generator: torch.Generator | None = None) -> Tensor:

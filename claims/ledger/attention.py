@@ -52,11 +52,11 @@ ATTENTION: tuple[Claim, ...] = (
         "heads are not essential: some can be removed at little loss",
         "X",
         (Measured("head_removal"),),
-        "In small language models, trained on English characters, one head of sixteen is worth 0.09 nats of a loss of "
-        "1.43 on average, the least 0.02 and the dearest 0.27. The less important half costs 0.43 together, about a "
-        "quarter of what all heads cost, and without any head the model knows no more than the character before. A "
-        "model that never had this half is only 0.05 worse than the whole one: most of what removal costs is that the "
-        "others were trained to rely on it. A better answer says which heads, how many, and whether one trains again.",
+        "In small language models, trained on English characters, one head of sixteen is worth 0.08 nats of a loss of "
+        "1.50 on average, the least 0.02 and the dearest 0.25. The less important half costs 0.45 together, about a "
+        "quarter of what all heads cost, and without any the model is worse than counting pairs of characters. A model "
+        "that never had this half is only 0.03 worse than the whole one: most of what removal costs is that the others "
+        "were trained to rely on it. A better answer says which heads, how many, and whether one trains again.",
     ),
     Claim(
         "Q01.3",
