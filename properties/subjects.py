@@ -89,7 +89,7 @@ class CachedDecoder(Protocol):
         ...
 
     def reorder(self, rows: Tensor) -> None:
-        """Row r of the batch continues what row ``rows[r]`` held; ``rows`` is (batch,) integer."""
+        """Row r of the new batch continues what row ``rows[r]`` held; ``rows`` is (new batch,) integer."""
         ...
 
     def crop(self, length: int) -> None:

@@ -205,6 +205,32 @@ CACHE = (
         {"causal_lm": ("decoding.cached_equals_full",)},
     ),
     Fault(
+        "opened_beams_forget_the_prompt",
+        "kv_cache.py",
+        "self.past = Past(*(tensor.index_select(0, rows) for tensor in self.past))",
+        "kept = Past(*(tensor.index_select(0, rows) for tensor in self.past))\n"
+        "            self.past = kept if len(rows) <= len(self.past.key) else None",
+        "a cache of a fixed batch is made anew for a larger one",
+        {"causal_lm": ("decoding.beams_open_and_end",)},
+    ),
+    Fault(
+        "first_rows_kept_for_the_survivors",
+        "kv_cache.py",
+        "self.past = Past(*(tensor.index_select(0, rows) for tensor in self.past))",
+        "cut = len(rows) < len(self.past.key)\n"
+        "            self.past = Past(*(t[: len(rows)] if cut else t.index_select(0, rows) for t in self.past))",
+        "a batch that shrinks is cut short, whichever beams have ended",
+        {"causal_lm": ("decoding.beams_open_and_end",)},
+    ),
+    Fault(
+        "reorder_gathers_by_rank",
+        "kv_cache.py",
+        "self.past = Past(*(tensor.index_select(0, rows) for tensor in self.past))",
+        "self.past = Past(*(tensor.index_select(0, rows.sort().values) for tensor in self.past))",
+        "the survivors are right, and in the order of their old rows",
+        {"causal_lm": ("decoding.beams_open_and_end", "decoding.cached_equals_full")},
+    ),
+    Fault(
         "crop_keeps_one_too_many",
         "kv_cache.py",
         "layer.crop(length)",

@@ -1,4 +1,8 @@
-"""Decoding: a KV cache is an optimisation, so it must not be seen in what is computed."""
+"""Decoding: a KV cache is an optimisation, so it must not be seen in what is computed.
+
+The rows of a batch are beams: each is fed tokens of its own, and a reorder lets some go on several times and others not
+at all. So their histories part and meet.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +41,7 @@ class Session:
             self.trial.notes.add(f"{action} is not offered: {reason}")
 
     def _append(self, n: int, seed: int) -> Iterator[Comparison]:
-        new = self.trial.tokens(f"append {seed}", self.trial.case.batch, n)
+        new = self.trial.tokens(f"append {seed}", len(self.tokens), n)
         with torch.no_grad():
             logits = guarded(self.decoder.append, new)
         if not isinstance(logits, torch.Tensor) or logits.dim() != 3 or logits.shape[:2] != new.shape:
@@ -59,7 +63,7 @@ class Session:
 
     def _reorder(self, *rows: int) -> Iterator[Comparison]:
         index = torch.tensor(rows, device=self.tokens.device)
-        guarded(self.decoder.reorder, index)
+        guarded(self.decoder.reorder, index)  # raises Unsupported before anything has moved, or carries it out
         self.tokens = self.tokens[index]
         return iter(())
 
@@ -105,8 +109,8 @@ class CachedDecoding(RuleBasedStateMachine):
     @rule(data=st.data())
     def reorder(self, data: st.DataObject) -> None:
         """Let every row go on from some row, as beam search does."""
-        batch = self.session.trial.case.batch
-        self.step("reorder", *data.draw(st.lists(st.integers(0, batch - 1), min_size=batch, max_size=batch)))
+        beams = len(self.session.tokens)
+        self.step("reorder", *data.draw(st.lists(st.integers(0, beams - 1), min_size=beams, max_size=beams)))
 
     @precondition(lambda self: self.length > 1)
     @rule(data=st.data())
@@ -134,3 +138,29 @@ def cached_equals_full(trial: Trial) -> Iterator[Comparison]:
     session = Session(trial)
     for step in trial.case.draws.get("program", ()):
         yield from session.take(tuple(step))
+
+
+def _rows(beams: int) -> Callable[[Any], st.SearchStrategy[tuple[int, ...]]]:
+    """Draws which rows go on, up to ``beams`` of them: another number than there were, as a rule."""
+    return lambda sizes: st.lists(st.integers(0, sizes["batch"] - 1), min_size=1, max_size=beams).map(tuple)
+
+
+@law(
+    "decoding.beams_open_and_end",
+    formula="cache[rows] continues x[rows], for any number of rows",
+    claims=("Q28.1",),
+    contracts=("causal_lm",),
+    paths={"padding": ("absent",), "mode": ("eval",), "grad": ("off",)},
+    draws={"opened": _rows(4), "kept": _rows(3)},
+    contents=("normal",),
+    applies=_has_cache,
+    twin="decoding.cached_equals_full",
+)
+def beams_open_and_end(trial: Trial) -> Iterator[Comparison]:
+    """Beams that are opened from a prompt, go their own ways, and end, each have the logits of their own history."""
+    session, opened = Session(trial), trial.case.draws["opened"]
+    yield from session.take(("append", 2, 1))
+    yield from session.take(("reorder", *opened))
+    yield from session.take(("append", 2, 2))
+    yield from session.take(("reorder", *(row % len(session.tokens) for row in trial.case.draws["kept"])))
+    yield from session.take(("append", 1, 3))
