@@ -34,7 +34,8 @@ class Inputs:
 
     ``x`` is (batch, length, width) floating, or (batch, length) integer tokens; ``memory`` likewise, or None.
     ``x_real`` and ``memory_real`` are boolean (batch, length), True = a real token, or None where no mask is given.
-    Position ids are integer (batch, length), or None for the subject's default.
+    Position ids are integer (batch, length), or None for the subject's default. ``x_documents`` is integer (batch,
+    length): which of several packed documents a token belongs to, none of which may attend to another; or None.
     """
 
     x: Tensor
@@ -43,6 +44,7 @@ class Inputs:
     memory_real: Tensor | None = None
     x_positions: Tensor | None = None
     memory_positions: Tensor | None = None
+    x_documents: Tensor | None = None
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Inputs:
         """The same inputs with ``change`` applied to every tensor."""
@@ -53,9 +55,8 @@ class Inputs:
         return self.map(lambda t: t[index])
 
     def along(self, over: str, index: Any) -> Inputs:
-        """Positions ``index`` of sequence ``over`` ("x" or "memory"), its mask and its position ids with it."""
-        fields = (over, f"{over}_real", f"{over}_positions")
-        changes = {f: t[:, index] for f in fields if (t := getattr(self, f)) is not None}
+        """Positions ``index`` of sequence ``over`` ("x" or "memory"), and what is said of them."""
+        changes = {f: t[:, index] for f, t in vars(self).items() if f.partition("_")[0] == over and t is not None}
         return replace(self, **changes)
 
 
@@ -153,7 +154,15 @@ def kernel_mask(inputs: Inputs, path: Path) -> Tensor | None:
     if path["causal"] == "mask":
         causal = _causal(n_queries, inputs.x.device).expand(inputs.x.shape[0], 1, -1, -1)
         mask = causal if mask is None else mask & causal
+    if inputs.x_documents is not None:
+        within = same_document(inputs.x_documents)[:, None]
+        mask = within if mask is None else mask & within
     return mask
+
+
+def same_document(documents: Tensor) -> Tensor:
+    """Boolean (batch, length, length), True where both tokens are of one document: a block-diagonal mask."""
+    return documents[:, :, None] == documents[:, None, :]
 
 
 def explicit_mask(inputs: Inputs, path: Path) -> Tensor | None:
@@ -183,9 +192,12 @@ def _present(**keywords: Any) -> dict[str, Any]:
 
 
 def _masks(inputs: Inputs, path: Path) -> dict[str, Any]:
-    length = inputs.x.shape[1]
+    mask = _causal(inputs.x.shape[1], inputs.x.device) if path["causal"] == "mask" else None
+    if inputs.x_documents is not None:
+        (within,) = same_document(inputs.x_documents)  # one mask for the whole batch is all that this contract takes
+        mask = within if mask is None else mask & within
     return _present(
-        mask=_causal(length, inputs.x.device) if path["causal"] == "mask" else None,
+        mask=mask,
         is_causal=True if path["causal"] == "flag" else None,
     )
 

@@ -6,12 +6,13 @@ that must catch it and the contracts on which they do. :func:`planted` is what p
 
 from __future__ import annotations
 
-from . import attention, bahdanau, blocks, masks, positions, recurrent, state, tokenizers
+from . import attention, bahdanau, blocks, masks, nested, positions, recurrent, state, tokenizers
 from .fault import Fault, planted, subjects_with, write_copy
 
 FAULTS: tuple[Fault, ...] = (
     *masks.CAUSAL_MASK,
     *masks.PADDING_MASK,
+    *masks.PACKING_MASK,
     *attention.HEADS,
     *attention.COST,
     *attention.SOFTMAX_AND_SCALE,
@@ -24,6 +25,7 @@ FAULTS: tuple[Fault, ...] = (
     *state.FAST_PATHS,
     *state.CACHE,
     *recurrent.PACKING,
+    *nested.NESTED,
     *bahdanau.BAHDANAU,
     *tokenizers.BYTE_PAIR,
     *tokenizers.WORDPIECE,

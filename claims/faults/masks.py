@@ -363,3 +363,33 @@ PADDING_MASK = (
         },
     ),
 )
+
+PACKING_MASK = (
+    Fault(
+        "attention_mask_ignored",
+        "multi_head.py",
+        "mask = combine_masks(mask, causal, real_key)",
+        "mask = combine_masks(causal, real_key)",
+        "the mask is accepted and not used: packed documents read each other",
+        {
+            "self_attention": ("lengths.packing_agrees", "lengths.documents_do_not_meet"),
+            "encoder": ("lengths.packing_agrees", "lengths.documents_do_not_meet"),
+        },
+    ),
+    Fault(
+        "attention_mask_off_by_one",
+        "multi_head.py",
+        "mask = combine_masks(mask, causal, real_key)",
+        "mask = combine_masks(None if mask is None else mask.roll(1, dims=-1), causal, real_key)",
+        "the borders of documents are counted from 1: each sees the first token of the next",
+        {"self_attention": ("lengths.packing_agrees", "lengths.documents_do_not_meet")},
+    ),
+    Fault(
+        "attention_mask_of_the_first_query",
+        "multi_head.py",
+        "mask = combine_masks(mask, causal, real_key)",
+        "mask = combine_masks(None if mask is None else mask[..., :1, :].expand_as(mask), causal, real_key)",
+        "a mask of one row, as padding has it, is made of one that has a row for each query",
+        {"self_attention": ("lengths.packing_agrees", "lengths.documents_do_not_meet")},
+    ),
+)

@@ -44,7 +44,7 @@ POSITIONS = (
         "    return torch.arange(n_past, n_past + length, device=x.device).expand(batch, length)\n",
         "positions count from the left edge: with padding on the left, every real token is moved",
         {
-            "encoder": ("order.tokens_move_with_their_positions",),
+            "encoder": ("order.tokens_move_with_their_positions", "lengths.packing_agrees"),
             "causal_lm": ("padding.amount_and_side",),
         },
     ),

@@ -63,7 +63,24 @@ MASKS_AND_DECODING: tuple[Claim, ...] = (
         "So the mask is what keeps the states of inference, cached or computed again, those of training. A better "
         "answer names the exception of one layer, and that a KV cache fed one token at a time brings the mask with it.",
     ),
-    Claim("Q10.1", "batches may differ in length; within one, lengths are equal for the tensor's sake alone", "P"),
+    Claim(
+        "Q10.1",
+        "batches may differ in length; within one, lengths are equal for the tensor's sake alone",
+        "P",
+        (
+            Holds("consistency.batch_invariance"),
+            Holds("padding.amount_and_side"),
+            Holds("lengths.packing_agrees"),
+            Holds("lengths.documents_do_not_meet"),
+            Holds("padding.amount_and_side", on="torch.nested"),
+            Holds("padding.content", on="torch.nested"),
+        ),
+        "No weight knows a length: one model takes any, and a row gives the same in a batch as alone. Padding with a "
+        "mask is one way to make a rectangle of unequal rows. Two others give the same outputs: several documents laid "
+        "end to end in one row, with a mask that lets each see itself alone and position ids that start again, and "
+        "PyTorch's nested tensors, which have no padding at all. A better answer names what packing must not forget: "
+        "under a causal mask alone each document reads those before it.",
+    ),
     Claim(
         "Q26.1",
         "encoder and decoder meet in cross-attention: Q from the decoder, K and V from the encoder",
