@@ -176,7 +176,7 @@ CALLS: dict[str, list[str]] = {
     "list nosuch": ["invalid choice: 'nosuch'", "properties", "claims", "subjects", "contracts"],
     "nosuch": ["invalid choice: 'nosuch'", "claims", "check", "derive", "list", "`veriformer --help`"],
     "claims Q99": ["Q99"],
-    "": ["required: claims | check | derive | list"],
+    "": ["required: claims | check | derive | measure | list"],
     "check": ["required: SUBJECT", "`veriformer check --help` shows the call"],
     # filters that leave nothing
     "check kernels.py:IDENTITY --property softmax.*": ["expected a law of its contract, and none of softmax.jacobian"],
