@@ -221,12 +221,13 @@ def _measured(experiment: Experiment) -> Finding:
         return finding(False, f"no result is stored; run `{experiment.command}`")
     if stale := record.staleness(experiment):
         return finding(False, f"the result is stale: {stale}; run `{experiment.command}`")
+    first = record.outcome.figures[0]
     if failed := experiment.disappointed(record.outcome):
         return finding(False, f"the figures do not show that {'; nor that '.join(failed)}")
     return finding(
         True,
         f"{experiment.question} {experiment.method} Run on {record.made} in {record.seconds:.0f} s, {_told(record)}",
-        str(record.outcome.figures[0]),
+        f"{first.value:.2g}, {first.n} runs",
         asdict(record),
     )
 
