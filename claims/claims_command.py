@@ -107,7 +107,7 @@ def _table(console: Console, judged: Sequence[Judged]) -> None:
         for finding in each.findings:
             if not finding.stands:
                 table.add_row("", Text(f"✗ {finding.kind} {finding.name}: {finding.summary}", style="bold red"), "")
-            elif finding.kind != "bites":
+            elif finding.kind in _MARKS:
                 table.add_row("", Text(f"{_MARKS[finding.kind]} {finding.name:38} {finding.brief}", style="dim"), "")
         if each.findings and each.claim.missing:
             table.add_row("", Text(f"  still to come: {each.lacking}", style="dim"), "")
@@ -129,8 +129,10 @@ def _in_full(console: Console, each: Judged) -> None:
             console.print(Padding(f"As the sheet words it: “{piece.literal.statement}” This {reading}.",
                                   (0, 0, 0, 2)))  # fmt: skip
     for finding in each.findings:
-        mark = "✓" if finding.stands else "✗"
+        mark = ("≠" if finding.kind == "breaks" else "✓") if finding.stands else "✗"
         console.print(Padding(f"{mark} {finding.kind} {finding.name}: {finding.summary}", (0, 0, 0, 2)))
+        if "replay" in finding.figures:
+            console.print(f"    {finding.figures['replay']}", soft_wrap=True)
     if claim.missing:
         console.print(Padding(f"still to come: {each.lacking}", (0, 0, 0, 2)))
     console.print()

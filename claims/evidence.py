@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from veriformer.derivations import derivation
 from veriformer.properties import Status, Subject
@@ -22,7 +22,7 @@ from veriformer.properties.violation import Token
 from .experiments import EXPERIMENTS
 from .experiments.experiment import Experiment
 from .experiments.record import BadRecord, Record, stored
-from .faults import FAULTS, planted, subjects_with
+from .faults import FAULTS, Fault, planted, subjects_with
 from .reference_subject import REFERENCE
 
 
@@ -30,7 +30,7 @@ from .reference_subject import REFERENCE
 class Finding:
     """What one piece of evidence gave: whether it speaks as it should, in a line, with its figures."""
 
-    kind: str  # "holds", "bites", "proved", "falsified" or "measured"
+    kind: str  # "holds", "bites", "proved", "falsified", "measured" or "breaks"
     name: str
     stands: bool
     summary: str
@@ -95,7 +95,12 @@ class Measured:
         return [gatherer.measurement(self.experiment)]
 
 
-Evidence = Holds | Proved | Falsified | Measured
+class Evidence(Protocol):
+    """One piece of evidence."""
+
+    def gather(self, gatherer: Gatherer) -> list[Finding]:
+        """What it gives."""
+        ...
 
 
 class Gatherer:
@@ -108,7 +113,7 @@ class Gatherer:
 
     def law(self, law: Law, dtypes: Sequence[str] = ("float64",), on: str = "reference") -> Finding:
         """``law`` on every contract of the subject ``on`` that it is about, in every one of ``dtypes``."""
-        name = _named(law.name, on)
+        name = named(law.name, on)
         return self._once("holds", name, lambda: _summed(name, self._run(law, load(on), dtypes)), *dtypes)
 
     def _run(self, law: Law, subjects: Sequence[Subject], dtypes: Sequence[str]) -> list[Result]:
@@ -118,15 +123,19 @@ class Gatherer:
 
     def bite(self, law: str, on: str = "reference") -> Finding:
         """The first fault of ``law`` that is planted in ``on``, or else in the reference: it must be caught."""
-        return self._once("bites", _named(law, on), lambda: self._bite(law, on))
+        return self._once("bites", named(law, on), lambda: self._bite(law, on))
 
     def _bite(self, law: str, on: str) -> Finding:
         faults = [f for f in FAULTS if f.on == on] or [f for f in FAULTS if f.on == "reference"]
         catching = [(fault, contract) for fault in faults for contract, laws in fault.caught.items() if law in laws]
-        name = _named(law, on)
+        name = named(law, on)
         if not catching:
             return Finding("bites", name, False, f"no fault is planted in {on} for it")
         fault, contract = min(catching, key=lambda pair: sum(map(len, pair[0].caught.values())))  # this law's own
+        return self.notices(name, law, fault, contract)
+
+    def notices(self, name: str, law: str, fault: Fault, contract: str) -> Finding:
+        """Whether ``law`` notices ``fault`` on ``contract``, in a finding called ``name``."""
         with planted(fault) as package:
             for subject in (s for s in subjects_with(fault, package) if s.contract == contract):
                 for check in plan(subject, laws=[LAWS[law]]).checks:
@@ -153,7 +162,7 @@ class Gatherer:
         return self._found[key]
 
 
-def _named(law: str, on: str) -> str:
+def named(law: str, on: str) -> str:
     """What a finding about ``law`` is called: the reference goes without saying."""
     return law if on == "reference" else f"{law} on {on}"
 

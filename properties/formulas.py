@@ -250,3 +250,25 @@ def distance_of_one_head(maps: Tensor, first: float, second: float, squares: flo
     d = maps.shape[0]
     missed = _proved("heads", "distance", "d", "nu", "M", "N", "rho", "tau")
     return float(missed(d, squares, maps[:, :d], maps[:, d:], first, second))
+
+
+def feature_product_mean(query: Tensor, key: Tensor) -> Tensor:
+    """Mean over w of N(0, I) of the product of two positive random features: (…, d) twice → (…) (claim Q31.6)."""
+    mean = _proved("linear_attention", "kernel_mean", "q", "k", "d")
+    return mean(query.movedim(-1, 0), key.movedim(-1, 0), query.shape[-1])
+
+
+def feature_product_variance(query: Tensor, key: Tensor) -> Tensor:
+    """Variance of the same product, for one draw: (…, d) twice → (…) (claim Q31.6)."""
+    variance = _proved("linear_attention", "kernel_variance", "q", "k", "d")
+    return variance(query.movedim(-1, 0), key.movedim(-1, 0), query.shape[-1])
+
+
+def linear_attention_flops(n: int, features: int, d_v: int) -> int:
+    """Operations in the matrix products of linear attention, one head: n tokens, values of width d_v (claim Q31.5)."""
+    return int(_proved("linear_attention", "linear_flops", "n", "m", "d_v")(n, features, d_v))
+
+
+def linformer_flops(n: int, k: int, d: int) -> int:
+    """Operations in the matrix products of Linformer, one head of width d: n tokens, k mixed places (claim Q31.7)."""
+    return int(_proved("low_rank_attention", "flops", "n", "k", "d", "d_v")(n, k, d, d))

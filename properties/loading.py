@@ -32,6 +32,25 @@ BUILT_IN: dict[str, str] = {
     "torch.nn.LSTM": "veriformer.properties.adapters.torch_recurrent:LSTM",
     "tokenizers": "veriformer.properties.adapters.huggingface_tokenizers:TOKENIZERS",
 }
+_VARIANTS = (
+    "sliding_window",
+    "dilated_window",
+    "block_sparse",
+    "linear_attention",
+    "performer",
+    "linformer",
+    "nystromformer",
+    "shared_query_key",
+    "lsh_attention",
+    "synthesizer",
+    "fnet",
+    "universal",
+    "transformer_xl",
+    "grouped_queries",
+    "alibi",
+    "rotary",
+)
+BUILT_IN |= {f"reference.variants.{name}": f"veriformer.claims.variants:VARIANTS.{name}" for name in _VARIANTS}
 """Names that stand for an address. The modules behind them are imported only when they are asked for."""
 
 

@@ -113,6 +113,10 @@ class Subject:
     ``decoder(built, batch)`` starts a :class:`CachedDecoder`; ``projections(built)`` gives the weights of a layer.
     ``refuses(path, device)`` says why this way through the code is not offered, or None where it is.
     ``inert`` maps name patterns of parameters that cannot influence the output to the reason.
+    ``plain(built)`` is the plain computation that a shortcut stands for, with the same weights, called as the subject.
+    ``growth(path)`` is the degree in the length of what its matrix products cost: 1 linear, 2 quadratic, None untold.
+    ``segment`` is how many tokens a model with a memory reads at once, None where it reads all.
+    ``random_features(built)`` maps (…, d_k) to the logarithms (…, m) of features whose products estimate e^{q·k}.
 
     Raises :class:`SubjectError` where a field does not fit the contract.
     """
@@ -136,6 +140,10 @@ class Subject:
     projections: Callable[[Any], Projections] | None = None
     refuses: Callable[[Mapping[str, str], str], str | None] = lambda path, device: None
     inert: Mapping[str, str] = field(default_factory=dict)
+    plain: Callable[[Any], Callable[..., Any]] | None = None
+    growth: Callable[[Mapping[str, str]], int | None] = lambda path: None
+    segment: int | None = None
+    random_features: Callable[[Any], Callable[[Tensor], Tensor]] | None = None
 
     def __post_init__(self) -> None:
         """Check the declaration and read the features off the signature."""

@@ -181,10 +181,19 @@ class Trial:
         called = self.built
         if parameters:
             called = partial(_with_parameters, self.built, dict(parameters))
+        return self._call(called, inputs)
+
+    def _call(self, called: Any, inputs: Inputs) -> Tensor:
         call = self.subject.kind.call
         if call is None:
             raise TypeError(f"the contract {self.subject.contract} takes no Inputs; mend the law: it calls trial.built")
         return self._checked(guarded(call, called, inputs, self.path, self.config), inputs)
+
+    def plainly(self, inputs: Inputs) -> Tensor:
+        """As :meth:`__call__`, by the plain computation that the subject declares (``plain``), on the same weights."""
+        with torch.no_grad():
+            plain = guarded(self.subject.plain, self.built)  # type: ignore[arg-type]
+            return self._call(plain, inputs)
 
     def parameters(self) -> dict[str, Tensor]:
         """The trainable parameters by name, each as a leaf; perturbed while :meth:`jitter` is active."""

@@ -9,6 +9,7 @@ A tour, one idea a file:
 4. `layer_norm`, `feed_forward`, `residual`, `embedding`: the rest of a layer.
 5. `encoder`, `decoder`, and what they make: `transformer`, `causal_lm`. `config` names every choice.
 6. How text becomes tokens in the first place: `byte_pair`, `wordpiece`, `unigram`.
+7. `variants`: what others have put in place of one part or another.
 
 Conventions: batch first; masks are boolean and True means "may attend" or "real token"; a query that may attend to
 nothing gets exactly 0; any dtype and device, taken from the inputs and parameters.

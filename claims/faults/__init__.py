@@ -6,7 +6,7 @@ that must catch it and the contracts on which they do. :func:`planted` is what p
 
 from __future__ import annotations
 
-from . import attention, bahdanau, blocks, masks, nested, positions, recurrent, state, tokenizers
+from . import attention, bahdanau, blocks, masks, nested, positions, recurrent, state, tokenizers, variants
 from .fault import Fault, planted, subjects_with, write_copy
 
 FAULTS: tuple[Fault, ...] = (
@@ -30,6 +30,12 @@ FAULTS: tuple[Fault, ...] = (
     *tokenizers.BYTE_PAIR,
     *tokenizers.WORDPIECE,
     *tokenizers.UNIGRAM,
+    *variants.SPARSE,
+    *variants.BY_FEATURES,
+    *variants.LOW_RANK,
+    *variants.SHARED,
+    *variants.OTHERS,
+    *variants.MEMORY,
 )
 
 __all__ = ["FAULTS", "Fault", "planted", "subjects_with", "write_copy"]

@@ -18,6 +18,7 @@ from veriformer.properties import Subject
 from veriformer.properties.loading import BUILT_IN
 
 from ..reference_subject import subjects_of
+from ..variants import VARIANT, variants_of
 
 REFERENCE = Path(veriformer.reference.__file__).parent
 
@@ -26,8 +27,8 @@ REFERENCE = Path(veriformer.reference.__file__).parent
 class Fault:
     """``old``, which occurs exactly once in ``file`` of the reference, becomes ``new``.
 
-    ``on`` is the built-in name of what is broken: where it is not the reference, ``file`` is the module that declares
-    it.
+    ``on`` is the built-in name of what is broken. A variant, ``reference.variants.…``, is part of the reference; where
+    it is anything else, ``file`` is the module that declares it.
 
     ``imitates`` says what the mistake is, and names the real bug where there is one. ``caught`` says by which laws, per
     contract.
@@ -40,6 +41,11 @@ class Fault:
     imitates: str
     caught: Mapping[str, tuple[str, ...]] = field(hash=False)
     on: str = "reference"
+
+    @property
+    def in_reference(self) -> bool:
+        """Whether it is planted in the package of the reference."""
+        return self.on == "reference" or self.on.startswith(VARIANT)
 
     def applied(self, text: str) -> str:
         """``text`` with the fault in it. Raises ValueError where the old text does not occur exactly once."""
@@ -64,7 +70,7 @@ def write_copy(folder: Path, fault: Fault | None = None) -> Path:
 @contextmanager
 def planted(fault: Fault) -> Iterator[ModuleType]:
     """What the fault is planted in, with the fault in it, imported afresh. Nothing of it is left afterwards."""
-    with _planted_in_reference(fault) if fault.on == "reference" else _planted_in_adapter(fault) as module:
+    with _planted_in_reference(fault) if fault.in_reference else _planted_in_adapter(fault) as module:
         yield module
 
 
@@ -72,6 +78,8 @@ def subjects_with(fault: Fault, module: ModuleType) -> list[Subject]:
     """The subjects that ``module`` declares, as :func:`planted` gives it."""
     if fault.on == "reference":
         return subjects_of(module, name=fault.name)
+    if fault.in_reference:
+        return [variants_of(module)[fault.on.removeprefix(VARIANT)]]
     found = getattr(module, BUILT_IN[fault.on].partition(":")[2])
     return list(found) if isinstance(found, (list, tuple)) else [found]
 

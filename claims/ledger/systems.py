@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from ..claim import Claim
 from ..evidence import Holds
+from ..variants.evidence import OnVariant
 from .masks_and_decoding import MASKED
 
 SYSTEMS: tuple[Claim, ...] = (
     Claim("S.linear", "PyTorch's nn.Linear and nn.Embedding, exercised for question 12", "P"),
     Claim("S.keras", "Keras' Embedding, exercised for question 19", "P"),
     Claim("S.bert", "BERT's own reshape path, on a real BERT with random weights, for question 16", "P"),
-    Claim("S.shared", "Reformer's shared query and key, for question 3", "P"),
+    Claim(
+        "S.shared",
+        "Reformer's shared query and key, for question 3",
+        "P",
+        (Holds("scores.one_matrix_shows_in_weights"), OnVariant("shared_query_key")),
+        "A layer with one matrix for queries and keys has symmetric scores, which its weights show; a layer with two "
+        "has not. Reformer's own layer is the first only in part: it divides each key by its length, so that the score "
+        "qᵢ·qⱼ/|qⱼ| has a direction again. A better answer to question 3 is that sharing the matrix makes scores "
+        "symmetric, and that Reformer shares it without keeping the symmetry.",
+    ),
     Claim(
         "S.bpe",
         "BPE, WordPiece and unigram of the tokenizers library, for question 29",

@@ -17,6 +17,7 @@ from . import (
     scores,
     softmax,
     tokenizer,
+    variants,
 )
 
 __all__ = [
@@ -36,4 +37,5 @@ __all__ = [
     "scores",
     "softmax",
     "tokenizer",
+    "variants",
 ]

@@ -18,8 +18,13 @@ from ..subjects import Subject
 from ..trial import Trial
 
 
-def _positions_can_restart(subject: Subject, path: Path) -> str | None:
-    """Why positions would run on from one document to the next; None if they need not."""
+def _can_be_packed(subject: Subject, path: Path) -> str | None:
+    """Why borders cannot be masked, or positions run on from one document to the next; None if documents can be packed.
+
+    A subject that refuses the causal mask as a mask takes none that differs from query to query.
+    """
+    if why := subject.refuses({**path, "causal": "mask"}, "cpu"):
+        return why
     if subject.positions_on(path) == "none" or subject.kind.position_feature("x") in subject.accepted:
         return None
     return "it takes no position ids, so positions cannot start again in each document"
@@ -31,7 +36,7 @@ PACKED = {
     "needs": ("mask",),
     "sizes": {"batch": (2, 3), "length": (1, 2, 3, 4, 5, 6, 7)},  # laid end to end they must fit into max_length
     "draws": {"lengths": lambda sizes: st.tuples(*[st.integers(1, sizes["length"])] * sizes["batch"])},
-    "applies": _positions_can_restart,
+    "applies": _can_be_packed,
 }
 
 

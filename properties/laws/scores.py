@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from ..comparison import Comparison, Undecidable, decided, differs, same
+from ..comparison import GENTLE, Comparison, Undecidable, decided, differs, same
+from ..contracts import Path
 from ..law import law
+from ..subjects import Subject
 from ..tolerance import FLOOR, unit_roundoff
-from ..trial import Trial
+from ..trial import Trial, guarded
 from .scaling import attention_weights
 from .softmax import is_dot_product
 
@@ -114,3 +117,59 @@ def two_matrices_act_as_one(trial: Trial) -> Iterator[Comparison]:
         what=f"singular value of the scores beyond the first {d_k}",
         cause="the scores are no products of queries and keys: they are capped, clamped or biased",
     )
+
+
+def _shows_its_weights(subject: Subject, path: Path) -> str | None:
+    return None if subject.projections else "it does not give its projections (projections=)"
+
+
+@law(
+    "scores.one_matrix_shows_in_weights",
+    formula="W_Q = W_K ⇒ aᵢⱼ aⱼₖ aₖᵢ = aᵢₖ aₖⱼ aⱼᵢ",
+    claims=("Q03.1", "S.shared"),
+    contracts=("self_attention",),
+    needs=("need_weights",),
+    paths={"padding": ("absent",), "causal": ("off",), "weights": ("yes",), "mode": ("eval",)},
+    sizes={"n_heads": (1,), "groups": (1,), "length": (3, 4, 5)},
+    contents=("normal",),
+    gains=GENTLE,
+    dtypes=("float64", "float32"),
+    applies=_shows_its_weights,
+)
+def one_matrix_shows_in_weights(trial: Trial) -> Iterator[Comparison]:
+    """With one matrix for queries and keys the weights round any three tokens have one product in either direction.
+
+    Each row of weights has a normaliser of its own, which hides that scores are symmetric; on the way round three
+    tokens every normaliser enters once in either direction, and drops out. With two matrices the products differ.
+    """
+    projections = guarded(trial.subject.projections, trial.built)  # type: ignore[arg-type]
+    one_matrix = torch.equal(projections.w_q, projections.w_k)
+    n = trial.case.length
+    with torch.no_grad():
+        _, weights = guarded(partial(trial.built, need_weights=True), trial.inputs.x)
+    logs = weights.detach().double().reshape(-1, n, n).log()
+    around = logs[:, :, :, None] + logs[:, None, :, :] + logs.mT[:, :, None, :]  # log aᵢⱼ aⱼₖ aₖᵢ
+    gap = around - around.transpose(1, 3)  # k, j, i: the other way round
+    distinct = torch.tensor([len({i, j, k}) == 3 for i in range(n) for j in range(n) for k in range(n)])
+    seen = gap.flatten(1)[:, distinct.to(gap.device)]
+    if not bool(seen.isfinite().all()):
+        raise Undecidable("a weight underflows to 0, so its score cannot be read off")
+    largest, magnitude = float(seen.abs().max()), float(logs[logs.isfinite()].abs().max())
+    slack = FLOOR * trial.config.d_k * unit_roundoff(trial.torch_dtype) * (1 + magnitude)
+    what = "logarithm of the products round three tokens, one way against the other"
+    if one_matrix:
+        yield decided(
+            largest <= slack,
+            measured=largest,
+            allowed=slack,
+            what=what,
+            cause="keys are not the queries: they are normalised, rotated or biased on their own",
+        )
+    else:
+        yield decided(
+            largest > slack,
+            measured=largest,
+            allowed=slack,
+            what=f"{what}: with two matrices they must differ",
+            cause="only one of the two matrices is used",
+        )

@@ -64,5 +64,6 @@ class SharedQueryKeyAttention(nn.Module):
 
 
 def unit_keys(query: Float[Tensor, "*batch d_k"]) -> Float[Tensor, "*batch d_k"]:
-    """k_j = q_j / |q_j|."""
-    return nn.functional.normalize(query, dim=-1)
+    """k_j = q_j / |q_j|, and 0 where q_j is 0."""
+    smallest = torch.finfo(query.dtype).tiny  # PyTorch's own 1e-12 is 0 in float16, and 0/0 is not a number
+    return nn.functional.normalize(query, dim=-1, eps=smallest)
