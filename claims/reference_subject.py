@@ -15,6 +15,8 @@ import veriformer.reference
 from veriformer.properties import CachedDecoder, Config, Projections, Subject
 
 POSITIONS = ("none", "sinusoidal", "learned", "shaw", "t5", "alibi", "rotary")
+ABSOLUTE = ("sinusoidal", "learned")
+RELATIVE = ("alibi", "rotary", "rotary_half", "shaw", "t5", "t5_causal")
 NORMS = ("pre", "post")
 
 
@@ -28,6 +30,32 @@ class _Layer(nn.Module):
     def forward(self, x: Tensor, memory: Tensor | None = None, *, need_weights: bool = False, **masks: Any) -> Any:
         output, weights = self.attention(x, memory, **masks)
         return (output, weights) if need_weights else output
+
+
+class _Added(nn.Module):
+    """What a scheme adds to the embedding."""
+
+    def __init__(self, scheme: Any) -> None:
+        super().__init__()
+        self.scheme = scheme
+
+    def forward(self, x: Tensor, position_ids: Tensor) -> Tensor:
+        return self.scheme.embed(x, position_ids)
+
+
+class _Scores(nn.Module):
+    """Scaled scores with what a scheme does to queries, keys and scores; its tables are its only parameters."""
+
+    def __init__(self, scheme: Any) -> None:
+        super().__init__()
+        self.scheme = scheme
+
+    def forward(self, query: Tensor, key: Tensor, query_position_ids: Tensor, key_position_ids: Tensor) -> Tensor:
+        query = self.scheme.rotate(query, query_position_ids)
+        key = self.scheme.rotate(key, key_position_ids)
+        scores = query @ key.mT / query.shape[-1] ** 0.5
+        bias = self.scheme.bias(query, query_position_ids, key_position_ids)
+        return scores if bias is None else scores + bias
 
 
 class _Decoder(CachedDecoder):
@@ -80,6 +108,20 @@ def subjects_of(package: ModuleType, name: str = "reference") -> list[Subject]:
     def layer(config: Config) -> nn.Module:
         return _Layer(reference.MultiHeadAttention(config.d_model, config.n_heads, config.n_kv_heads))
 
+    def relative(config: Config) -> nn.Module:
+        match config.options["positions"]:
+            case "shaw":
+                return _Scores(reference.ShawPositions(config.d_k))
+            case "t5":
+                return _Scores(reference.T5Bias(config.n_heads, bidirectional=True))
+            case "t5_causal":
+                return _Scores(reference.T5Bias(config.n_heads, bidirectional=False))
+            case "alibi":
+                return _Scores(reference.ALiBi())
+            case "rotary":
+                return _Scores(reference.Rotary("interleaved"))
+        return _Scores(reference.Rotary("half"))
+
     models = {"options": {"norm": NORMS, "positions": POSITIONS}, "grouped_queries": True, "fully_masked": "zero"}
     return [
         Subject(name=name, contract="attention", call=attention, grouped_queries=True, fully_masked="zero"),
@@ -121,6 +163,13 @@ def subjects_of(package: ModuleType, name: str = "reference") -> list[Subject]:
         Subject(name=name, contract="bpe_tokenizer", call=reference.train_byte_pair),
         Subject(name=name, contract="wordpiece_tokenizer", call=reference.train_wordpiece, features={"joins"}),
         Subject(name=name, contract="unigram_tokenizer", call=reference.train_unigram, features={"em_step"}),
+        Subject(
+            name=name,
+            contract="absolute_positions",
+            build=lambda c: _Added(reference.build_positions(configured(c), bidirectional=True)),
+            options={"positions": ABSOLUTE},
+        ),
+        Subject(name=name, contract="relative_positions", build=relative, options={"positions": RELATIVE}),
     ]
 
 

@@ -84,6 +84,14 @@ class Contract:
         """Whether it computes with tensors, and so has a dtype, a device, sizes and gradients."""
         return self.plainly is None
 
+    def width(self, inputs: Inputs, config: Any) -> int | None:
+        """The width of the output for ``inputs``; None where it is the subject's own choice (a vocabulary)."""
+        if self.tokens:
+            return None
+        if self.name == "relative_positions" and inputs.memory is not None:
+            return config.n_heads * inputs.memory.shape[1]
+        return config.d_model
+
     def padding_feature(self, over: str) -> str | None:
         """The keyword that tells this contract which positions of ``over`` are real; None if it has none."""
         if self.name == "attention":
@@ -254,6 +262,30 @@ def _train_plainly(*promised: str) -> Callable[[Any], None]:
     return plainly
 
 
+def _ids(given: Tensor | None, sequence: Tensor) -> Tensor:
+    """The position ids given, or 0, 1, … for every row."""
+    batch, length = sequence.shape[:2]
+    return torch.arange(length, device=sequence.device).expand(batch, length) if given is None else given
+
+
+def _call_absolute(scheme: Any, inputs: Inputs, path: Path, config: Any) -> Tensor:
+    return _output(scheme(inputs.x, _ids(inputs.x_positions, inputs.x)), path, "the encoding")
+
+
+def _call_relative(scheme: Any, inputs: Inputs, path: Path, config: Any) -> Tensor:
+    if inputs.memory is None:
+        raise TypeError("the contract relative_positions takes queries and keys; mend the law: it acts on memory")
+    query, key = split_heads(inputs.x, config.n_heads), split_heads(inputs.memory, config.n_heads)
+    ids = _ids(inputs.x_positions, inputs.x), _ids(inputs.memory_positions, inputs.memory)
+    scores = _output(scheme(query, key, *ids), path, "the encoding")
+    expected = (*query.shape[:3], key.shape[2])
+    if tuple(scores.shape) != expected:
+        raise SubjectError(
+            f"the encoding: expected scores (batch, heads, query, key) of shape {expected}, got {tuple(scores.shape)}"
+        )
+    return merge_heads(scores)
+
+
 _PADDING = "boolean (batch, length), True = real token (PyTorch's own modules mean the opposite)"
 _MASK = "boolean (length, length), True = may attend"
 _CAUSAL = "bool: query i may attend to keys 0…i only"
@@ -401,6 +433,29 @@ CONTRACTS: dict[str, Contract] = {
             tokens=True,
             is_function=True,
             plainly=_train_plainly("scores"),
+        ),
+        Contract(
+            name="absolute_positions",
+            signature="build(config) → f; f(x, position_ids) → x with its positions; (batch, length, d_model), "
+            "integer (batch, length) → (batch, length, d_model)",
+            features={},
+            overs=("x",),
+            causal="never",
+            tokens=False,
+            is_function=False,
+            call=_call_absolute,
+        ),
+        Contract(
+            name="relative_positions",
+            signature="build(config) → f; f(query, key, query_position_ids, key_position_ids) → scores as they enter "
+            "the softmax; (batch, heads, n, d_k), (batch, heads, m, d_k), integer (batch, n) and (batch, m) → "
+            "(batch, heads, n, m)",
+            features={},
+            overs=("memory",),
+            causal="never",
+            tokens=False,
+            is_function=False,
+            call=_call_relative,
         ),
     )
 }

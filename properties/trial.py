@@ -204,12 +204,11 @@ class Trial:
 
     def _checked(self, output: Tensor, inputs: Inputs) -> Tensor:
         wrong = output.dim() != 3 or output.shape[:2] != inputs.x.shape[:2]
-        d_model = self.config.d_model
-        if wrong or (not self.subject.kind.tokens and output.shape[-1] != d_model):
-            width = "vocabulary" if self.subject.kind.tokens else d_model
+        width = self.subject.kind.width(inputs, self.config)
+        if wrong or (width is not None and output.shape[-1] != width):
             raise SubjectError(
                 f"{self.subject.name}: expected an output of shape (batch, length, width) = "
-                f"({inputs.x.shape[0]}, {inputs.x.shape[1]}, {width}), got {tuple(output.shape)}"
+                f"({inputs.x.shape[0]}, {inputs.x.shape[1]}, {width or 'vocabulary'}), got {tuple(output.shape)}"
             )
         if output.dtype != self.torch_dtype:
             raise SubjectError(
