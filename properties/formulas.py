@@ -14,11 +14,16 @@ from torch import Tensor
 from veriformer.derivations import derivation
 
 
+def _of_torch(function: Callable[[Tensor], Tensor]) -> Callable[[Any], Tensor]:
+    """``function`` for plain numbers as well."""
+    return lambda x: function(torch.as_tensor(x))
+
+
 @cache
 def _proved(page: str, result: str, *arguments: str) -> Callable[..., Any]:
     """The result of a derivation as a function of ``arguments``, its symbols by name."""
     proved = derivation(page)
-    functions = {"exp": lambda x: torch.as_tensor(x).exp(), "abs": abs}
+    functions = {"exp": _of_torch(torch.exp), "cos": _of_torch(torch.cos), "sin": _of_torch(torch.sin), "abs": abs}
     symbols = [proved.symbols[name] for name in arguments]
     return sp.lambdify(symbols, proved.results[result], modules=[functions, "numpy"])
 
@@ -272,3 +277,46 @@ def linear_attention_flops(n: int, features: int, d_v: int) -> int:
 def linformer_flops(n: int, k: int, d: int) -> int:
     """Operations in the matrix products of Linformer, one head of width d: n tokens, k mixed places (claim Q31.7)."""
     return int(_proved("low_rank_attention", "flops", "n", "k", "d", "d_v")(n, k, d, d))
+
+
+def frequencies(width: int) -> Tensor:
+    """ω_i = 10000^(−2i/width): radians per position of each pair, (width/2,) float64 (Vaswani et al. 2017, §3.5)."""
+    return 10000.0 ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
+
+
+def turned(sine: Tensor, cosine: Tensor, omega: Tensor, *, shift: float) -> tuple[Tensor, Tensor]:
+    """The pairs of a sinusoidal position, ``shift`` places on: (…, pairs) each, ``omega`` (pairs,) (claim Q20.1)."""
+    names = ("s_i", "c_i", "omega_i", "k")
+    parts = (_proved("sinusoidal_positions", result, *names) for result in ("turned_sine", "turned_cosine"))
+    return tuple(part(sine, cosine, omega, shift) for part in parts)  # type: ignore[return-value]
+
+
+def sinusoidal_product(width: int, *, offset: float) -> float:
+    """PE(p)·PE(p + offset), dimensionless (claim Q20.3)."""
+    return float(
+        _proved("sinusoidal_positions", "inner_product", "omega", "k", "m")(frequencies(width), offset, width // 2)
+    )
+
+
+def sinusoidal_distance(width: int, *, offset: float) -> float:
+    """‖PE(p + offset) − PE(p)‖², dimensionless (claim Q20.2)."""
+    return float(_proved("sinusoidal_positions", "distance", "omega", "k", "m")(frequencies(width), offset, width // 2))
+
+
+def rotary_score(q: Tensor, r: Tensor, k: Tensor, l: Tensor, *, offsets: Tensor) -> Tensor:  # noqa: E741
+    """q·k, both turned, of pairs (q, r) (…, n, d_k/2) and (k, l) (…, m, d_k/2) at ``offsets`` (n, m) (claim Q21.6)."""
+    score = _proved("rotary_positions", "score", "q", "r", "k", "l", "theta", "p", "s", "m")
+    query, key = (t.movedim(-1, 0)[..., :, None] for t in (q, r)), (t.movedim(-1, 0)[..., None, :] for t in (k, l))
+    n_pairs = q.shape[-1]
+    return score(*query, *key, frequencies(2 * n_pairs).to(q.device), 0, offsets, n_pairs)
+
+
+def alibi_slopes(n_heads: int) -> list[float]:
+    """The slope of each head, per place: a series for the next lower power of two, and others between (claim Q21.5)."""
+    power = 1 << (n_heads.bit_length() - 1)
+    next_slope = _proved("relative_positions", "next_slope", "mu_a", "h")
+    between = _proved("relative_positions", "slope_between", "mu_a", "h")
+    slopes = [1.0]  # what stands before the first
+    for _ in range(power):
+        slopes.append(float(next_slope(slopes[-1], power)))
+    return [*slopes[1:], *(float(between(slope, power)) for slope in slopes[: n_heads - power])]

@@ -17,6 +17,8 @@ FAULTS: tuple[Fault, ...] = (
     *attention.COST,
     *attention.SOFTMAX_AND_SCALE,
     *positions.POSITIONS,
+    *positions.ABSOLUTE,
+    *positions.RELATIVE,
     *blocks.NORMALISATION,
     *blocks.RANDOMNESS,
     *blocks.DEAD_PARAMETERS,

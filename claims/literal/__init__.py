@@ -22,6 +22,8 @@ LITERAL: dict[str, Law] = {
         attention.MOSTLY_ITSELF,
         attention.WIDER_HEADS_FLATTEN_SOFTMAX,
         positions.ORDER_INVISIBLE,
+        positions.NEARER_IS_MORE_ALIKE,
+        positions.SCORES_KNOW_THE_DISTANCE,
     )
 }
 """The sentences that are false as they stand."""
