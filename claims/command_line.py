@@ -160,4 +160,6 @@ def _check_writable(name: str, file: Path) -> None:
 
 
 if __name__ == "__main__":
+    from veriformer.claims.command_line import main  # this module by its own name: its errors are of one class then
+
     sys.exit(main())

@@ -6,7 +6,7 @@ from veriformer.properties import parametrize_with_properties
 from veriformer.properties.loading import BUILT_IN
 
 
-@parametrize_with_properties(["reference", "reference.additive_attention"])
+@parametrize_with_properties(["reference", "reference.additive_attention", "reference.bahdanau"])
 def test_reference(check) -> None:
     check()
 

@@ -15,7 +15,12 @@ from .readme import README, extract, files, shown_run
 
 @pytest.mark.parametrize(
     ("file", "attribute", "status"),
-    [("my_attention.py", "my_attention", 0), ("my_layer.py", "my_layer", 0), ("textbook.py", "textbook", 1)],
+    [
+        ("my_attention.py", "my_attention", 0),
+        ("my_layer.py", "my_layer", 0),
+        ("my_rotary.py", "my_rotary", 0),
+        ("textbook.py", "textbook", 1),
+    ],
 )
 def test_example(file: str, attribute: str, status: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     extract(tmp_path, [file])
@@ -26,6 +31,7 @@ def test_example(file: str, attribute: str, status: int, tmp_path: Path, capsys:
 def test_examples_are_short() -> None:
     counts = {name: len([line for line in body.splitlines() if line.strip()]) for name, body in files().items()}
     assert counts["my_attention.py"] <= 10
+    assert counts["my_rotary.py"] <= 10
     assert counts["test_mine.py"] <= 10
 
 
