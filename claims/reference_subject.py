@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 import veriformer.reference
-from veriformer.properties import CachedDecoder, Config, Projections, Subject
+from veriformer.properties import Config, PaddedDecoder, Projections, Subject
 
 POSITIONS = ("none", "sinusoidal", "learned", "shaw", "t5", "alibi", "rotary")
 ABSOLUTE = ("sinusoidal", "learned")
@@ -58,12 +58,15 @@ class _Scores(nn.Module):
         return scores if bias is None else scores + bias
 
 
-class _Decoder(CachedDecoder):
+class _Decoder(PaddedDecoder):
     def __init__(self, model: Any) -> None:
         self.model, self.cache = model, model.new_cache()
 
     def append(self, tokens: Tensor) -> Tensor:
         return self.model(tokens, cache=self.cache)
+
+    def append_padded(self, tokens: Tensor, *, key_padding_mask: Tensor, position_ids: Tensor) -> Tensor:
+        return self.model(tokens, key_padding_mask=key_padding_mask, position_ids=position_ids, cache=self.cache)
 
     def reorder(self, rows: Tensor) -> None:
         self.cache.reorder(rows)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -97,6 +97,20 @@ class CachedDecoder(Protocol):
         ...
 
 
+@runtime_checkable
+class PaddedDecoder(CachedDecoder, Protocol):
+    """A :class:`CachedDecoder` that also takes a batch whose rows are not equally long."""
+
+    def append_padded(self, tokens: Tensor, *, key_padding_mask: Tensor, position_ids: Tensor) -> Tensor:
+        """As ``append``, with padding among the tokens: logits (batch, n, vocabulary), at padding whatever comes.
+
+        ``key_padding_mask`` is boolean (batch, n), True = a real token; ``position_ids``, integer (batch, n), count
+        the real tokens of a row from 0. Both are those of the new tokens alone: the old ones are as they were given.
+        A token appended without padding is handed over here too, once there is padding before it.
+        """
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Subject:
     """An implementation, and what it offers.
@@ -110,7 +124,8 @@ class Subject:
     ``plain_blocks`` is True for an encoder of nothing but multi-head attention with four matrices and feed-forward
     layers with two, d_ff wide: it is then held to the laws of what these cost.
     ``fully_masked`` is what a query gives that may attend to nothing: "zero", "nan", or "undefined".
-    ``decoder(built, batch)`` starts a :class:`CachedDecoder`; ``projections(built)`` gives the weights of a layer.
+    ``decoder(built, batch)`` starts a :class:`CachedDecoder`, which may be a :class:`PaddedDecoder`;
+    ``projections(built)`` gives the weights of a layer.
     ``refuses(path, device)`` says why this way through the code is not offered, or None where it is.
     ``inert`` maps name patterns of parameters that cannot influence the output to the reason.
     ``plain(built)`` is the plain computation that a shortcut stands for, with the same weights, called as the subject.

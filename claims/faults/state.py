@@ -238,4 +238,37 @@ CACHE = (
         "a rejected token of speculative decoding stays",
         {"causal_lm": ("decoding.cached_equals_full",)},
     ),
+    Fault(
+        "cached_padding_becomes_real",
+        "kv_cache.py",
+        "key_padding_mask=torch.cat([old.key_padding_mask, new.key_padding_mask], dim=1),",
+        "key_padding_mask=torch.cat([torch.ones_like(old.key_padding_mask), new.key_padding_mask], dim=1),",
+        "each step passes the mask of its own token, and the prompt's is filled up with ones",
+        {"causal_lm": ("decoding.padded_prompts",)},
+    ),
+    Fault(
+        "reorder_leaves_the_padding_mask",
+        "kv_cache.py",
+        "self.past = Past(*(tensor.index_select(0, rows) for tensor in self.past))",
+        "moved = Past(*(tensor.index_select(0, rows) for tensor in self.past))\n"
+        "            self.past = moved._replace(key_padding_mask=self.past.key_padding_mask)",
+        "keys and values change rows, and the mask is kept elsewhere",
+        {"causal_lm": ("decoding.padded_prompts",)},
+    ),
+    Fault(
+        "crop_takes_the_mask_from_the_wrong_end",
+        "kv_cache.py",
+        "key_padding_mask=self.past.key_padding_mask[:, :length],",
+        "key_padding_mask=self.past.key_padding_mask[:, -length:],",
+        "the mask is cut from the left, as for a window, where keys and values are cut from the right",
+        {"causal_lm": ("decoding.padded_prompts",)},
+    ),
+    Fault(
+        "decoded_positions_count_the_padding",
+        "encoder.py",
+        "position_ids = resolve_position_ids(position_ids, x, n_past)",
+        "position_ids = resolve_position_ids(position_ids if n_past == 0 else None, x, n_past)",
+        "the prompt has position ids, and the tokens after it are numbered by the length of the cache",
+        {"causal_lm": ("decoding.padded_prompts",)},
+    ),
 )

@@ -115,11 +115,12 @@ MASKS_AND_DECODING: tuple[Claim, ...] = (
             Proved("kv_cache"),
             Holds("decoding.cached_equals_full"),
             Holds("decoding.beams_open_and_end"),
+            Holds("decoding.padded_prompts"),
             Holds("causality.prefix_consistency"),
         ),
         "One teacher-forced pass gives the logits that as many sequential passes give, with a KV cache or without, "
-        "in chunks, after a crop, and for beams that open from one prompt, part, change places and end. So training "
-        "takes one pass for n tokens, and generation n passes that wait for each other: each needs the token before "
-        "it. A cache saves work in a pass, not passes.",
+        "in chunks, after a crop, for beams that open from one prompt, part, change places and end, and for prompts of "
+        "different lengths that are padded into one batch. So training takes one pass for n tokens, and generation n "
+        "passes that wait for each other: each needs the token before it. A cache saves work in a pass, not passes.",
     ),
 )

@@ -6,19 +6,21 @@ at all. So their histories part and meet.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from torch import Tensor
 
 from ..case import Case
 from ..comparison import Comparison, same
 from ..contracts import Inputs, Path, SubjectError, Unsupported
 from ..law import law
-from ..subjects import MAX_LENGTH, Subject
+from ..subjects import MAX_LENGTH, PaddedDecoder, Subject
 from ..trial import Trial, guarded
+from .padding import PADDED
 
 Step = tuple[Any, ...]
 
@@ -43,10 +45,7 @@ class Session:
     def _append(self, n: int, seed: int) -> Iterator[Comparison]:
         new = self.trial.tokens(f"append {seed}", len(self.tokens), n)
         with torch.no_grad():
-            logits = guarded(self.decoder.append, new)
-        if not isinstance(logits, torch.Tensor) or logits.dim() != 3 or logits.shape[:2] != new.shape:
-            came = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-            raise SubjectError(f"append: expected logits (batch, n, vocabulary) of the {n} new tokens, got {came}")
+            logits = _logits_of(new, guarded(self.decoder.append, new), what="append")
         self.tokens = torch.cat([self.tokens, new], dim=1)
         whole = Inputs(self.tokens)
         yield same(
@@ -71,6 +70,15 @@ class Session:
         guarded(self.decoder.crop, length)
         self.tokens = self.tokens[:, :length]
         return iter(())
+
+
+def _logits_of(new: Tensor, logits: Any, *, what: str) -> Tensor:
+    """``logits``. Raises :class:`SubjectError` where they are not those of the ``new`` tokens."""
+    if not isinstance(logits, Tensor) or logits.dim() != 3 or logits.shape[:2] != new.shape:
+        came = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        n = new.shape[1]
+        raise SubjectError(f"{what}: expected logits (batch, n, vocabulary) of the {n} new tokens, got {came}")
+    return logits
 
 
 class CachedDecoding(RuleBasedStateMachine):
@@ -164,3 +172,91 @@ def beams_open_and_end(trial: Trial) -> Iterator[Comparison]:
     yield from session.take(("append", 2, 2))
     yield from session.take(("reorder", *(row % len(session.tokens) for row in trial.case.draws["kept"])))
     yield from session.take(("append", 1, 3))
+
+
+class PaddedSession(Session):
+    """A session in which some tokens are padding: each row stands for its real tokens, and is compared with them."""
+
+    def __init__(self, trial: Trial) -> None:
+        """Nothing has been appended yet. Raises :class:`Unsupported` where the decoder takes no padding."""
+        super().__init__(trial)
+        if not isinstance(self.decoder, PaddedDecoder):
+            raise Unsupported("its cached decoding takes no padding (append_padded)")
+        self.padded_decoder = self.decoder
+        self.real = torch.ones(self.tokens.shape, dtype=torch.bool, device=self.tokens.device)
+
+    def append_padded(self, new: Tensor, real: Tensor) -> Iterator[Comparison]:
+        """Append tokens (batch, n), of which those at ``real``, boolean (batch, n), are no padding."""
+        n, before = new.shape[1], self.tokens.shape[1]
+        self.tokens, self.real = torch.cat([self.tokens, new], dim=1), torch.cat([self.real, real], dim=1)
+        position_ids = (self.real.cumsum(1) - 1).clamp(min=0)[:, before:]
+        with torch.no_grad():
+            logits = guarded(
+                lambda: self.padded_decoder.append_padded(new, key_padding_mask=real, position_ids=position_ids)
+            )
+        logits = _logits_of(new, logits, what="append_padded")
+        for row in real.any(1).nonzero().flatten().tolist():
+            alone = Inputs(self.tokens[row : row + 1, self.real[row]])
+            yield same(
+                lambda row=row: logits[row : row + 1, real[row]],
+                lambda row=row, alone=alone: self.trial(alone)[:, -int(real[row].sum()) :],
+                what=f"logits of what row {row} got of the {n} tokens appended at length {before}",
+                cause=lambda gap: self._cause_where_padded(before),
+            )
+
+    def append_real(self, seed: int) -> Iterator[Comparison]:
+        """Append a token of its own to each row."""
+        new = self.trial.tokens(f"append {seed}", len(self.tokens), 1)
+        return self.append_padded(new, torch.ones_like(new, dtype=torch.bool))
+
+    def _cause_where_padded(self, before: int) -> str:
+        if before == 0:
+            return "the prompt's own mask or position ids are not used where it is read into the cache"
+        return (
+            "padding in the cache is attended to: its mask is forgotten, or left behind by a reorder or a crop; or a "
+            "token's position counts the padding before it"
+        )
+
+    def _reorder(self, *rows: int) -> Iterator[Comparison]:
+        yield from super()._reorder(*rows)
+        self.real = self.real[list(rows)]
+
+    def _crop(self, length: int) -> Iterator[Comparison]:
+        yield from super()._crop(length)
+        self.real = self.real[:, :length]
+
+
+def _each_row(sizes: Mapping[str, Any]) -> st.SearchStrategy[tuple[int, ...]]:
+    rows = st.integers(0, sizes["batch"] - 1)
+    return st.lists(rows, min_size=sizes["batch"], max_size=sizes["batch"]).map(tuple)
+
+
+@law(
+    "decoding.padded_prompts",
+    formula="f(x_t | padded cache of x₁…x_{t−1}) = f(x)_t, for each row's own x",
+    claims=("Q28.1",),
+    contracts=("causal_lm",),
+    paths={"padding": PADDED, "mode": ("eval",), "grad": ("off",)},
+    draws={
+        "first": lambda sizes: st.integers(1, sizes["length"]),
+        "rows": _each_row,
+        "kept": lambda sizes: st.integers(1, sizes["length"]),
+    },
+    contents=("normal",),
+    applies=_has_cache,
+    twin="decoding.cached_equals_full",
+)
+def padded_prompts(trial: Trial) -> Iterator[Comparison]:
+    """Prompts of different lengths, padded into one batch and decoded together, each give what they give alone.
+
+    The prompts are read in two pieces, the rows reordered, a token appended, some forgotten, and another appended.
+    """
+    session, draws = PaddedSession(trial), trial.case.draws
+    tokens, real = trial.inputs.x, trial.real(trial.inputs)
+    for piece in (slice(0, draws["first"]), slice(draws["first"], None)):
+        if tokens[:, piece].numel():
+            yield from session.append_padded(tokens[:, piece], real[:, piece])
+    yield from session.take(("reorder", *draws["rows"]))
+    yield from session.append_real(1)
+    yield from session.take(("crop", draws["kept"]))
+    yield from session.append_real(2)
