@@ -318,7 +318,7 @@ def test_unused_plugin_costs_nothing(tmp_path: Path) -> None:
 
 USES = {
     '(["reference"], properties="nosuch*")': "properties='nosuch*': expected a glob that matches a law",
-    '(["reference"], properties="tokenizer.*")': "expected a glob that matches a law",
+    '(["reference"], properties="nothing.*")': "expected a glob that matches a law",
     '(["nosuch:thing"])': "nosuch: importing it raised ModuleNotFoundError",
     '(["kernels:NOSUCH"])': "kernels has no attribute 'NOSUCH'; subjects declared there: GOOD",
     '(["kernels:good"])': "expected a Subject, got a function",
