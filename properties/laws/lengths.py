@@ -71,7 +71,7 @@ def packing_agrees(trial: Trial) -> Iterator[Comparison]:
     """Documents laid end to end under a block-diagonal mask give the outputs that each gives alone, at any lengths."""
     x = packed(trial)
     for number, document in enumerate(documents(trial)):
-        own = (x.x_documents == number)[0] if x.x_documents is not None else slice(None)
+        own = (torch.as_tensor(x.x_documents) == number)[0]
         yield same(
             lambda own=own: trial(x)[:, own],
             lambda document=document: trial(document),
@@ -90,12 +90,13 @@ def packing_agrees(trial: Trial) -> Iterator[Comparison]:
 def documents_do_not_meet(trial: Trial) -> Iterator[Comparison]:
     """No gradient crosses the border between two packed documents: it is exactly zero."""
     x = packed(trial)
-    last = torch.as_tensor(x.x_documents) == len(trial.case.draws["lengths"]) - 1
-    yield zero(
-        lambda: trial.gradients(x, outputs=last),
-        what="gradient of the last document's outputs to the others' tokens",
-        only=~last,
-        cause=lambda gap: (
-            "documents see each other: only the causal mask stands between them, or the mask is off by one"
-        ),
-    )
+    for number in range(len(trial.case.draws["lengths"])):
+        own = torch.as_tensor(x.x_documents) == number
+        yield zero(
+            lambda own=own: trial.gradients(x, outputs=own),
+            what=f"gradient of document {number}'s outputs to the others' tokens",
+            only=~own,
+            cause=lambda gap: (
+                "documents see each other: only the causal mask stands between them, or the mask is off by one"
+            ),
+        )
