@@ -30,10 +30,10 @@ def preflight(subject: Subject, *, device: str, dtype: str) -> None:
         raise SubjectError(
             f"{subject.name}: build(config) {told}; mend it. Expected: {subject.kind.signature}"
         ) from error
-    if subject.kind.plainly is not None:
-        _call_plainly(subject, subject.kind.plainly, {axis: values[0] for axis, values in axes.items()}, device)
-        return
     plain = {axis: values[0] for axis, values in axes.items()}
+    if subject.kind.plainly is not None:
+        _call_plainly(subject, subject.kind.plainly, plain, device)
+        return
     _call(subject, plain, device, dtype, "plainly")
     for axis in ("padding", "causal", "weights", "scale"):
         for value in axes[axis][1:]:

@@ -14,7 +14,7 @@ from ..contracts import Inputs, Unsupported
 from ..law import law
 from ..paths import impossible
 from ..trial import Trial
-from .padding import another, by_values, differentiable, embedded
+from .padding import differentiable, embedded, influence
 
 DECODERS = ("attention", "self_attention", "encoder", "causal_lm", "seq2seq")
 CAUSAL = {"causal": ("flag", "mask", "always"), "over": ("x",)}
@@ -108,24 +108,13 @@ def past_influences(trial: Trial) -> Iterator[Comparison]:
     here = torch.zeros_like(trial.comparable(x))
     here[:, i] = trial.comparable(x)[:, i]
     seen = _until(x, i + 1) & trial.real(x) & here.any(1, keepdim=True)
-    if x.x.is_floating_point() and not by_values(trial):
-        influence = trial.gradients(x, outputs=here).abs().amax(-1)
-    else:
-        influence = torch.stack([_moved(trial, x, i, j) for j in range(x.x.shape[1])], dim=1)
     yield nonzero(
-        lambda: influence,
+        lambda: influence(trial, x, here),
         what=f"influence on the output at position {i}",
         only=seen,
         axes=("row", "of the token at position"),
         cause=cause,
     )
-
-
-def _moved(trial: Trial, x: Inputs, i: int, j: int) -> Tensor:
-    """How far another token at position ``j`` moves the output at ``i``: (batch,)."""
-    changed = x.x.clone()
-    changed[:, j] = another(trial, changed[:, j])
-    return (trial(trial.with_content(x, changed)) - trial(x)).abs()[:, i].amax(-1)
 
 
 @law(

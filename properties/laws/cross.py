@@ -12,7 +12,7 @@ from ..comparison import GENTLE, Comparison, nonzero, same, zero
 from ..contracts import Inputs
 from ..law import law
 from ..trial import Trial
-from .padding import another, by_values
+from .padding import another, in_values, influence
 
 ACROSS = {"over": ("memory",), "padding": ("absent", "all-true", "right", "left", "scattered")}
 
@@ -20,13 +20,6 @@ ACROSS = {"over": ("memory",), "padding": ("absent", "all-true", "right", "left"
 def _query(sizes) -> object:
     """Draws a position of the queries."""
     return position()({**sizes, "over": "x"})
-
-
-def _at(trial: Trial, x: Inputs, i: int) -> Tensor:
-    """Boolean (batch, length): the outputs at position ``i``."""
-    here = torch.zeros_like(trial.comparable(x))
-    here[:, i] = True
-    return here
 
 
 @law(
@@ -44,33 +37,24 @@ def _at(trial: Trial, x: Inputs, i: int) -> Tensor:
 def every_source_is_reached(trial: Trial) -> Iterator[Comparison]:
     """Each query reaches every real position of the memory, in value and in gradient, and none of its padding."""
     x, i = trial.inputs, trial.case.draws["query"]
-    in_values = not x.x.is_floating_point() or by_values(trial)
-    if in_values:
-        influence = torch.stack([_moved(trial, x, i, j) for j in range(trial.content(x).shape[1])], dim=1)
-    else:
-        influence = trial.gradients(x, outputs=_at(trial, x, i)).abs().amax(-1)
+    at_the_query = torch.zeros_like(trial.comparable(x))
+    at_the_query[:, i] = True
+    found = influence(trial, x, at_the_query)
     yield nonzero(
-        lambda: influence,
+        lambda: found,
         what=f"influence on the output at position {i}",
         only=trial.real(x),
         axes=("row", "of the source at position"),
         cause="the source is masked where it should be seen, cut off from the gradient, or not read at all",
     )
-    if not in_values:
+    if not in_values(trial, x):
         yield zero(
-            lambda: influence,
+            lambda: found,
             what=f"gradient of the output at position {i} to the padding of the source",
             only=~trial.real(x),
             axes=("row", "position"),
             cause=lambda gap: "padding of the source keeps some weight",
         )
-
-
-def _moved(trial: Trial, x: Inputs, i: int, j: int) -> Tensor:
-    """How far another source token at position ``j`` moves the output at ``i``: (batch,)."""
-    changed = trial.content(x).clone()
-    changed[:, j] = another(trial, changed[:, j])
-    return (trial(trial.with_content(x, changed)) - trial(x)).abs()[:, i].amax(-1)
 
 
 @law(

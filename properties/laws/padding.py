@@ -235,12 +235,8 @@ def real_tokens_matter(trial: Trial) -> Iterator[Comparison]:
     """Every real token influences some real output of its row."""
     x = trial.inputs
     cause = "real tokens are masked out (an inverted mask), or the output does not depend on this input at all"
-    if trial.content(x).is_floating_point() and not by_values(trial):
-        influence = trial.gradients(x, outputs=trial.comparable(x)).abs().amax(-1)
-    else:
-        influence = torch.stack([_moved(trial, x, j) for j in range(trial.content(x).shape[1])], dim=1)
     yield nonzero(
-        lambda: influence,
+        lambda: influence(trial, x, trial.comparable(x)),
         what="influence of a real token",
         only=trial.real(x),
         axes=("row", "position"),
@@ -248,9 +244,9 @@ def real_tokens_matter(trial: Trial) -> Iterator[Comparison]:
     )
 
 
-def by_values(trial: Trial) -> bool:
-    """Whether an influence on vectors is looked for in values: without gradients, where float64 can show it."""
-    return trial.path["grad"] == "off" and trial.dtype == "float64"
+def in_values(trial: Trial, x: Inputs) -> bool:
+    """Whether an influence is looked for in values: that of tokens, or of vectors without gradients in float64."""
+    return not trial.content(x).is_floating_point() or (trial.path["grad"] == "off" and trial.dtype == "float64")
 
 
 def another(trial: Trial, content: Tensor) -> Tensor:
@@ -260,9 +256,19 @@ def another(trial: Trial, content: Tensor) -> Tensor:
     return trial.numbers("another", *content.shape)
 
 
-def _moved(trial: Trial, x: Inputs, j: int) -> Tensor:
-    """How far another token at position ``j`` moves the real outputs of its row: (batch,)."""
-    changed = trial.content(x).clone()
-    changed[:, j] = another(trial, changed[:, j])
-    moved = (trial(trial.with_content(x, changed)) - trial(x)).abs()
-    return torch.where(trial.comparable(x)[..., None], moved, 0.0).amax(dim=(1, 2))
+def influence(trial: Trial, x: Inputs, outputs: Tensor) -> Tensor:
+    """What each token that the law acts on does to ``outputs``, boolean (batch, length), of its row: (batch, tokens).
+
+    The size of a gradient; in values, how far another token in its place moves them.
+    """
+    if not in_values(trial, x):
+        return trial.gradients(x, outputs=outputs).abs().amax(-1)
+    content, before = trial.content(x), trial(x)
+
+    def moved(j: int) -> Tensor:
+        changed = content.clone()
+        changed[:, j] = another(trial, changed[:, j])
+        apart = (trial(trial.with_content(x, changed)) - before).abs()
+        return torch.where(outputs[..., None], apart, 0.0).amax(dim=(1, 2))
+
+    return torch.stack([moved(j) for j in range(content.shape[1])], dim=1)

@@ -14,11 +14,10 @@ import torch
 from torch import Tensor
 
 from ..comparison import GENTLE, Comparison, Undecidable, decided, differs, same
-from ..contracts import Path
 from ..law import law
-from ..subjects import Subject
 from ..tolerance import FLOOR, unit_roundoff
 from ..trial import Trial, guarded
+from .heads import has_projections
 from .scaling import attention_weights
 from .softmax import is_dot_product
 
@@ -119,10 +118,6 @@ def two_matrices_act_as_one(trial: Trial) -> Iterator[Comparison]:
     )
 
 
-def _shows_its_weights(subject: Subject, path: Path) -> str | None:
-    return None if subject.projections else "it does not give its projections (projections=)"
-
-
 @law(
     "scores.one_matrix_shows_in_weights",
     formula="W_Q = W_K ⇒ aᵢⱼ aⱼₖ aₖᵢ = aᵢₖ aₖⱼ aⱼᵢ",
@@ -134,7 +129,7 @@ def _shows_its_weights(subject: Subject, path: Path) -> str | None:
     contents=("normal",),
     gains=GENTLE,
     dtypes=("float64", "float32"),
-    applies=_shows_its_weights,
+    applies=has_projections,
 )
 def one_matrix_shows_in_weights(trial: Trial) -> Iterator[Comparison]:
     """With one matrix for queries and keys the weights round any three tokens have one product in either direction.
