@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .evidence import Evidence, Falsified, Holds, Measured, Proved
-from .variants.evidence import OnVariant
+from .evidence import Evidence
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,5 @@ class Claim:
     @property
     def missing(self) -> str:
         """The kinds of evidence that are asked for and not there."""
-        kinds: dict[type, str] = {Holds: "P", Falsified: "P", OnVariant: "P", Proved: "D", Measured: "X"}
-        there = {kinds[type(piece)] for piece in self.evidence}
+        there = {piece.answers for piece in self.evidence}
         return "".join(kind for kind in self.asks if kind not in there)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from veriformer.derivations import derivation
 from veriformer.properties import Status, Subject
@@ -45,6 +45,7 @@ class Holds:
     Where the subject is a library that nothing can be planted in, it fails on the reference with a fault.
     """
 
+    answers: ClassVar[str] = "P"
     law: str
     dtypes: tuple[str, ...] = ("float64",)
     on: str = "reference"
@@ -58,6 +59,7 @@ class Holds:
 class Proved:
     """A derivation checks, step by step."""
 
+    answers: ClassVar[str] = "D"
     page: str
 
     def gather(self, gatherer: Gatherer) -> list[Finding]:
@@ -73,6 +75,7 @@ class Falsified:
     shows it; None where the sentence is false as it stands (refuted).
     """
 
+    answers: ClassVar[str] = "P"
     literal: Law
     token: str
     condition: str | None = None
@@ -88,6 +91,7 @@ class Falsified:
 class Measured:
     """The figures of an experiment, as stored: made by the code as it is, and bearing out what it expects."""
 
+    answers: ClassVar[str] = "X"
     experiment: str
 
     def gather(self, gatherer: Gatherer) -> list[Finding]:
@@ -96,7 +100,9 @@ class Measured:
 
 
 class Evidence(Protocol):
-    """One piece of evidence."""
+    """One piece of evidence. ``answers`` is the kind that a claim asks for: P, D or X."""
+
+    answers: ClassVar[str]
 
     def gather(self, gatherer: Gatherer) -> list[Finding]:
         """What it gives."""

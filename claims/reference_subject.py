@@ -80,21 +80,26 @@ def _projections(layer: Any) -> Projections:
     return Projections(q.weight, k.weight, v.weight, o.weight, q.bias, k.bias, v.bias, o.bias)
 
 
+def configured(reference: Any, config: Config, **choices: Any) -> Any:
+    """The Config of the package ``reference`` that has the sizes of ``config``, and these choices."""
+    return reference.Config(
+        d_model=config.d_model,
+        n_heads=config.n_heads,
+        n_kv_heads=config.n_kv_heads,
+        n_layers=config.n_layers,
+        d_ff=config.d_ff,
+        vocab_size=config.vocab_size,
+        max_length=config.max_length,
+        **choices,
+    )
+
+
 def subjects_of(package: ModuleType, name: str = "reference") -> list[Subject]:
     """Every contract that the reference in ``package`` fulfils, as subjects called ``name``."""
     reference: Any = package
 
-    def configured(config: Config) -> Any:
-        return reference.Config(
-            d_model=config.d_model,
-            n_heads=config.n_heads,
-            n_kv_heads=config.n_kv_heads,
-            n_layers=config.n_layers,
-            d_ff=config.d_ff,
-            vocab_size=config.vocab_size,
-            max_length=config.max_length,
-            **config.options,
-        )
+    def chosen(config: Config) -> Any:
+        return configured(reference, config, **config.options)
 
     def attention(
         query: Tensor,
@@ -149,18 +154,18 @@ def subjects_of(package: ModuleType, name: str = "reference") -> list[Subject]:
         Subject(
             name=name,
             contract="encoder",
-            build=lambda c: reference.Encoder(configured(c)),
+            build=lambda c: reference.Encoder(chosen(c)),
             plain_blocks=True,
             **models,
         ),
         Subject(
             name=name,
             contract="causal_lm",
-            build=lambda c: reference.CausalLM(configured(c)),
+            build=lambda c: reference.CausalLM(chosen(c)),
             decoder=lambda model, batch: _Decoder(model),
             **models,
         ),
-        Subject(name=name, contract="seq2seq", build=lambda c: reference.Transformer(configured(c)), **models),
+        Subject(name=name, contract="seq2seq", build=lambda c: reference.Transformer(chosen(c)), **models),
         Subject(name=name, contract="feed_forward", build=lambda c: reference.FeedForward(c.d_model, c.d_ff)),
         Subject(name=name, contract="normalization", build=lambda c: reference.LayerNorm(c.d_model)),
         Subject(name=name, contract="bpe_tokenizer", call=reference.train_byte_pair),
@@ -169,7 +174,7 @@ def subjects_of(package: ModuleType, name: str = "reference") -> list[Subject]:
         Subject(
             name=name,
             contract="absolute_positions",
-            build=lambda c: _Added(reference.build_positions(configured(c), bidirectional=True)),
+            build=lambda c: _Added(reference.build_positions(chosen(c), bidirectional=True)),
             options={"positions": ABSOLUTE},
         ),
         Subject(name=name, contract="relative_positions", build=relative, options={"positions": RELATIVE}),

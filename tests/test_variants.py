@@ -12,9 +12,9 @@ from hypothesis import settings
 from veriformer.claims.evidence import Gatherer
 from veriformer.claims.variants import VARIANTS, evidence
 from veriformer.claims.variants.by_features import FEATURES
-from veriformer.claims.variants.evidence import OnVariant, planned
+from veriformer.claims.variants.evidence import OnVariant, pinned_in, planned
 from veriformer.claims.variants.low_rank import MIXED
-from veriformer.claims.variants.page import BREAKS, KEEPS, PAGE, marks, page, pinned_in, subjects
+from veriformer.claims.variants.page import BREAKS, KEEPS, PAGE, marks, page, subjects
 from veriformer.properties import LAWS, Config, Status
 from veriformer.properties.counting import flops_of
 from veriformer.properties.engine import run, settings_for

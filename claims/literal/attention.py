@@ -23,6 +23,9 @@ from veriformer.properties.statistics import chi_square_tails
 from veriformer.properties.tolerance import FLOOR, unit_roundoff
 from veriformer.properties.trial import Trial
 
+BARE = {"over": ("memory",), "padding": ("absent",), "weights": ("no",), "grad": ("off",)}
+"""The one path of a kernel on which a sentence about its arithmetic is tried."""
+
 
 def _unit_variance(trial: Trial) -> Iterator[Comparison]:
     """Dividing by √d_k keeps the variance of the logits at 1.
@@ -58,7 +61,7 @@ UNIT_VARIANCE = Law(
     function=_unit_variance,
     contracts=("attention",),
     claims=("Q06.2",),
-    paths={"over": ("memory",), "padding": ("absent",), "weights": ("no",), "grad": ("off",)},
+    paths=BARE,
     sizes=LAWS["scaling.logit_variance"].sizes,
     contents=("normal",),
     draws={
@@ -93,7 +96,7 @@ LOW_SCORE_HIDES = Law(
     function=_low_score_hides,
     contracts=("attention",),
     claims=("Q07.2",),
-    paths={"over": ("memory",), "padding": ("absent",), "weights": ("no",), "grad": ("off",)},
+    paths=BARE,
     sizes={"groups": (1,), "memory_length": (1,)},
     at_least={"d_k": 2},
     draws={"padding": one_of(1, 2, 7), "n_real": one_of(0, 1, 5), "filler": one_of(-1e9, -1e4, -100.0)},
@@ -130,7 +133,7 @@ MANY_KEYS_SATURATE = Law(
     function=_many_keys_saturate,
     contracts=("attention",),
     claims=("Q06.3",),
-    paths={"over": ("memory",), "padding": ("absent",), "weights": ("no",), "grad": ("off",)},
+    paths=BARE,
     sizes={"n_heads": (1,), "length": (1,), "memory_length": (1,), "d_k": (64, 128, 256)},
     contents=("normal",),
 )
@@ -164,7 +167,7 @@ WIDER_HEADS_FLATTEN_SOFTMAX = Law(
     function=_wider_heads_flatten_softmax,
     contracts=("attention",),
     claims=("Q05.2",),
-    paths={"over": ("memory",), "padding": ("absent",), "weights": ("no",), "grad": ("off",)},
+    paths=BARE,
     sizes=LAWS["scaling.independent_of_width"].sizes,
     at_least={"memory_length": 2},
     contents=("integers",),
@@ -212,7 +215,7 @@ ALONE_IS_IDENTITY = Law(
     function=_alone_is_identity,
     contracts=("attention",),
     claims=("Q03.4",),
-    paths={"over": ("memory",), "padding": ("absent",), "weights": ("no",), "grad": ("off",)},
+    paths=BARE,
     sizes={"groups": (1,), "memory_length": (1,)},
     at_least={"length": 2},
 )
@@ -245,7 +248,7 @@ MOSTLY_ITSELF = Law(
     function=_mostly_itself,
     contracts=("attention",),
     claims=("Q15.1",),
-    paths={"over": ("memory",), "padding": ("absent",), "weights": ("no",), "grad": ("off",)},
+    paths=BARE,
     sizes={"groups": (1,), "memory_length": (1,)},
     at_least={"length": 2},
     draws={"equal_lengths": lambda sizes: st.just(False)},

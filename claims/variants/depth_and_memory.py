@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from veriformer.properties import CachedDecoder, Config, Sizes, Subject, Unsupported
 
+from ..reference_subject import configured
 from .declared import WIDE, named, quadratic
 
 SEGMENT = 2
@@ -37,19 +38,8 @@ class _XLDecoder(CachedDecoder):
 def subjects(reference: Any, variants: Any) -> dict[str, Subject]:
     """Universal Transformer and Transformer-XL, by name, out of the packages given."""
 
-    def configured(config: Config, **choices: Any) -> Any:
-        return reference.Config(
-            d_model=config.d_model,
-            n_heads=config.n_heads,
-            n_layers=config.n_layers,
-            d_ff=config.d_ff,
-            vocab_size=config.vocab_size,
-            max_length=config.max_length,
-            **choices,
-        )
-
     def universal(config: Config) -> nn.Module:
-        return variants.UniversalEncoder(configured(config, **config.options))
+        return variants.UniversalEncoder(configured(reference, config, **config.options))
 
     def unrolled(built: Any) -> Any:
         """A stack of as many layers, each a copy of the one."""
@@ -69,7 +59,9 @@ def subjects(reference: Any, variants: Any) -> dict[str, Subject]:
     def recurrent(config: Config) -> nn.Module:
         n_remembered = None if config.options["memory"] == "all" else SEGMENT
         choices = {"positions": "none", "norm": "post"}
-        return variants.TransformerXL(configured(config, **choices), segment=SEGMENT, n_remembered=n_remembered)
+        return variants.TransformerXL(
+            configured(reference, config, **choices), segment=SEGMENT, n_remembered=n_remembered
+        )
 
     def one_pass(model: Any) -> Any:
         """The whole sequence at once, under the mask of what each segment sees of it."""

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import veriformer.reference.variants
-from veriformer.properties import LAWS, Subject, expected
-from veriformer.properties.engine import Check, Expectation, plan
+from veriformer.properties import LAWS, Subject
+from veriformer.properties.engine import Check, plan
 from veriformer.properties.violation import Token, told_case, told_path
 
 from . import VARIANTS
-from .evidence import where_of
+from .evidence import pinned_in, where_of
 
 PAGE = Path(veriformer.reference.variants.__file__).with_name("README.md")
 HEAD = """\
@@ -39,11 +39,6 @@ KEEPS, BREAKS, NOT_APPLICABLE = "✓", "✗", ""
 def subjects() -> dict[str, Subject]:
     """Every variant by its name."""
     return dict(vars(VARIANTS))
-
-
-def pinned_in(subject: Subject) -> list[Expectation]:
-    """What ``subject`` is expected to break."""
-    return [entry for entry in expected.read(expected.BUILT_IN) if entry.subject == subject.name]
 
 
 def marks(subject: Subject) -> dict[str, str]:
