@@ -23,3 +23,8 @@ def normal_tails(z: float) -> tuple[float, float]:
     """P(X ≤ z) and P(X ≥ z) for a standard normal X, by the complementary error function (dimensionless)."""
     below, above = (mpmath.erfc(x / mpmath.sqrt(2)) / 2 for x in (-mpmath.mpf(z), mpmath.mpf(z)))
     return float(below), float(above)
+
+
+def two_sided(tails: tuple[float, float]) -> float:
+    """The p-value of a statistic with these two tails, against being too small and too large alike (dimensionless)."""
+    return min(1.0, 2 * min(tails))

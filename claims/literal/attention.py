@@ -19,7 +19,7 @@ from veriformer.properties.laws.filler import padded
 from veriformer.properties.laws.itself import tokens
 from veriformer.properties.laws.scaling import FALSE_ALARM, along_the_query, attention_weights, widened
 from veriformer.properties.laws.softmax import softmax_of
-from veriformer.properties.statistics import chi_square_tails
+from veriformer.properties.statistics import chi_square_tails, two_sided
 from veriformer.properties.tolerance import FLOOR, unit_roundoff
 from veriformer.properties.trial import Trial
 
@@ -46,7 +46,7 @@ def _unit_variance(trial: Trial) -> Iterator[Comparison]:
     logits = weights.log()
     statistic = float((logits - logits.mean(-1, keepdim=True)).square().sum())
     freedom = case.batch * heads * (case.memory_length - 1)
-    p_value = min(1.0, 2 * min(chi_square_tails(statistic, freedom)))
+    p_value = two_sided(chi_square_tails(statistic, freedom))
     yield likely(
         p_value,
         false_alarm=FALSE_ALARM,

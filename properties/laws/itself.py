@@ -15,7 +15,7 @@ from ..comparison import Comparison, decided, likely, within
 from ..contracts import Inputs, merge_heads, split_heads
 from ..formulas import conditional_score_variance, distance_to_own_value, lead_among_equals, weight_of_others
 from ..law import law
-from ..statistics import chi_square_tails, normal_tails
+from ..statistics import chi_square_tails, normal_tails, two_sided
 from ..tolerance import FLOOR, unit_roundoff
 from ..trial import Trial
 from .scaling import FALSE_ALARM, attention_weights
@@ -180,13 +180,13 @@ def projections_level_the_diagonal(trial: Trial) -> Iterator[Comparison]:
         n = here.numel()
         total, squares = float(here.sum()), float(here.square().sum())
         yield likely(
-            min(1.0, 2 * min(normal_tails(total / n**0.5))),
+            two_sided(normal_tails(total / n**0.5)),
             false_alarm=FALSE_ALARM,
             what=f"mean score of a token with {what}: {total / n:.3g} standard deviations where 0 is due",
             cause="a token is compared with itself past the projections, or its own place is favoured",
         )
         yield likely(
-            min(1.0, 2 * min(chi_square_tails(squares, n))),
+            two_sided(chi_square_tails(squares, n)),
             false_alarm=FALSE_ALARM,
             what=f"mean square of a token's score with {what}: {squares / n:.3g} where 1 is due, standardised",
             cause="the scale is not one over the root of the width, or query and key are not independent",

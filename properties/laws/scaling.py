@@ -13,7 +13,7 @@ from ..comparison import Comparison, Undecidable, finite, likely, same
 from ..contracts import Inputs, Unsupported
 from ..formulas import conditional_score_variance, score_variance
 from ..law import law
-from ..statistics import chi_square_tails
+from ..statistics import chi_square_tails, two_sided
 from ..trial import Trial
 from .softmax import is_dot_product
 
@@ -76,8 +76,7 @@ def logit_variance(trial: Trial) -> Iterator[Comparison]:
     given_q = conditional_score_variance(query.double().unflatten(-1, (heads, d_k))[:, 0], scale=scale)
     squares = (logits - logits.mean(-1, keepdim=True)).square().sum(-1)
     statistic, freedom = float((squares / given_q).sum()), batch * heads * (m - 1)
-    below, above = chi_square_tails(statistic, freedom)
-    p_value = min(1.0, 2 * min(below, above))
+    p_value = two_sided(chi_square_tails(statistic, freedom))
     due = score_variance(d_k, scale=scale)
     yield likely(
         p_value,

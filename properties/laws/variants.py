@@ -19,7 +19,7 @@ from ..contracts import Path, Unsupported
 from ..counting import flops_of
 from ..formulas import feature_product_mean, feature_product_variance
 from ..law import law
-from ..statistics import chi_square_tails
+from ..statistics import chi_square_tails, two_sided
 from ..subjects import Subject
 from ..trial import Trial, guarded
 from .padding import another, differentiable, embedded
@@ -191,9 +191,8 @@ def features_estimate_softmax(trial: Trial) -> Iterator[Comparison]:
     query, key = (trial.numbers(name, 1, d_k).double() for name in ("query", "key"))
     log_products = torch.cat([_log_products(trial, query, key, draw) for draw in range(DRAWS)])
     mean, variance = feature_product_mean(query, key), feature_product_variance(query, key)
-    spread = torch.log1p(
-        variance / mean**2
-    )  # the mean and variance of e^{N(μ, σ²)} are e^{μ + σ²/2}, mean²(e^{σ²} − 1)
+    # The mean and variance of e^{N(μ, σ²)} are e^{μ + σ²/2} and mean²(e^{σ²} − 1).
+    spread = torch.log1p(variance / mean**2)
     centre = mean.log() - spread / 2
     standard = (log_products - centre) / spread.sqrt()
     n = standard.numel()
@@ -213,7 +212,7 @@ def features_estimate_softmax(trial: Trial) -> Iterator[Comparison]:
 
 
 def _chi_square(statistic: float, freedom: int, *, what: str, cause: str) -> Comparison:
-    p_value = min(1.0, 2 * min(chi_square_tails(statistic, freedom)))
+    p_value = two_sided(chi_square_tails(statistic, freedom))
     told = f"{what}: χ² is {statistic:.4g} with {freedom} degree{'s' * (freedom > 1)} of freedom"
     return likely(p_value, false_alarm=FALSE_ALARM, what=told, cause=cause)
 
