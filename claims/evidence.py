@@ -23,7 +23,6 @@ from .experiments import EXPERIMENTS
 from .experiments.experiment import Experiment
 from .experiments.record import BadRecord, Record, stored
 from .faults import FAULTS, Fault, planted, subjects_with
-from .reference_subject import REFERENCE
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class Falsified:
     """The sheet's sentence, word for word, as a law: broken by the stored counterexample ``token``.
 
     ``condition`` says under what condition it holds after all (the verdict is then conditional), with the law that
-    shows it; None where the sentence is false as it stands (refuted).
+    shows it; None where the sentence is false as it stands (refuted). ``on`` is the built-in subject it is said of.
     """
 
     answers: ClassVar[str] = "P"
@@ -80,11 +79,12 @@ class Falsified:
     token: str
     condition: str | None = None
     under: Law | None = None
+    on: str = "reference"
 
     def gather(self, gatherer: Gatherer) -> list[Finding]:
         """The counterexample, replayed; and the sentence under its condition."""
-        found = [gatherer.counterexample(self.literal, self.token)]
-        return found if self.under is None else [*found, gatherer.law(self.under)]
+        found = [gatherer.counterexample(self.literal, self.token, self.on)]
+        return found if self.under is None else [*found, gatherer.law(self.under, on=self.on)]
 
 
 @dataclass(frozen=True)
@@ -153,9 +153,10 @@ class Gatherer:
         """A derivation, checked."""
         return self._once("proved", name, lambda: _proved(name))
 
-    def counterexample(self, literal: Law, token: str) -> Finding:
-        """The stored counterexample to ``literal``."""
-        return self._once("falsified", literal.name, lambda: _counterexample(literal, token))
+    def counterexample(self, literal: Law, token: str, on: str = "reference") -> Finding:
+        """The stored counterexample to ``literal`` on the subject ``on``."""
+        name = named(literal.name, on)
+        return self._once("falsified", name, lambda: _counterexample(name, literal, token, load(on)))
 
     def measurement(self, experiment: str) -> Finding:
         """The stored record of ``experiment``: it must be there, be fresh, and show what is expected."""
@@ -205,20 +206,18 @@ def _proved(name: str) -> Finding:
     return Finding("proved", name, report.ok, told, f"{len(report.steps)} steps", {"steps": len(report.steps)})
 
 
-def _counterexample(literal: Law, token: str) -> Finding:
+def _counterexample(name: str, literal: Law, token: str, subjects: Sequence[Subject]) -> Finding:
     pinned = Token.decode(token)
-    subject = next(s for s in REFERENCE if s.contract == pinned.contract)
+    subject = next(s for s in subjects if s.contract == pinned.contract)
     checks = plan(subject, laws=[literal]).checks
     check = next((c for c in checks if dict(c.path) == dict(pinned.path)), None)
     if check is None:
-        return Finding(
-            "falsified", literal.name, False, "the stored counterexample is on a path that is no longer there"
-        )
+        return Finding("falsified", name, False, "the stored counterexample is on a path that is no longer there")
     result = replay(check, pinned.case)
     smallest = next((line.strip() for line in result.message.splitlines() if "smallest" in line), "")
     return Finding(
         "falsified",
-        literal.name,
+        name,
         result.status is Status.VIOLATED,
         smallest.removeprefix("smallest").strip() or f"the stored counterexample is {result.status.value}",
         "replayed",

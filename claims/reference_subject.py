@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 import veriformer.reference
-from veriformer.properties import Config, PaddedDecoder, Projections, Subject
+from veriformer.properties import Config, PaddedDecoder, Projections, Subject, TwoLayers
 
 POSITIONS = ("none", "sinusoidal", "learned", "shaw", "t5", "alibi", "rotary")
 ABSOLUTE = ("sinusoidal", "learned")
@@ -166,7 +166,12 @@ def subjects_of(package: ModuleType, name: str = "reference") -> list[Subject]:
             **models,
         ),
         Subject(name=name, contract="seq2seq", build=lambda c: reference.Transformer(chosen(c)), **models),
-        Subject(name=name, contract="feed_forward", build=lambda c: reference.FeedForward(c.d_model, c.d_ff)),
+        Subject(
+            name=name,
+            contract="feed_forward",
+            build=lambda c: reference.FeedForward(c.d_model, c.d_ff),
+            two_layers=lambda f: TwoLayers(f.W_1.weight, f.W_2.weight, f.W_1.bias, f.W_2.bias),
+        ),
         Subject(name=name, contract="normalization", build=lambda c: reference.LayerNorm(c.d_model)),
         Subject(name=name, contract="bpe_tokenizer", call=reference.train_byte_pair),
         Subject(name=name, contract="wordpiece_tokenizer", call=reference.train_wordpiece, features={"joins"}),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .engine import Result, Status, check_subject
     from .law import LAWS
     from .parametrize import parametrize_with_properties
-    from .subjects import CachedDecoder, Config, PaddedDecoder, Projections, Sizes, Subject, subject
+    from .subjects import CachedDecoder, Config, PaddedDecoder, Projections, Sizes, Subject, TwoLayers, subject
     from .violation import Violation
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Status",
     "Subject",
     "SubjectError",
+    "TwoLayers",
     "Unsupported",
     "Violation",
     "check_subject",
@@ -40,7 +41,7 @@ _HOME = {
     "contracts": ("CONTRACTS", "SubjectError", "Unsupported"),
     "engine": ("LAWS", "Result", "Status", "check_subject"),
     "parametrize": ("parametrize_with_properties",),
-    "subjects": ("CachedDecoder", "Config", "PaddedDecoder", "Projections", "Sizes", "Subject", "subject"),
+    "subjects": ("CachedDecoder", "Config", "PaddedDecoder", "Projections", "Sizes", "Subject", "TwoLayers", "subject"),
     "violation": ("Violation",),
 }
 

@@ -81,6 +81,20 @@ class Projections:
     b_o: Tensor | None = None
 
 
+@dataclass(frozen=True)
+class TwoLayers:
+    """The weights of a feed-forward network of two layers with a ReLU between, the parameters themselves.
+
+    ``w_1`` is (d_ff, d_model) and ``w_2`` (d_model, d_ff), (out, in) as in ``torch.nn.Linear``; ``b_1`` is (d_ff,) and
+    ``b_2`` (d_model,), or None.
+    """
+
+    w_1: Tensor
+    w_2: Tensor
+    b_1: Tensor | None = None
+    b_2: Tensor | None = None
+
+
 class CachedDecoder(Protocol):
     """Incremental decoding of one batch. Raise ``Unsupported`` from what the implementation cannot do."""
 
@@ -125,7 +139,8 @@ class Subject:
     layers with two, d_ff wide: it is then held to the laws of what these cost.
     ``fully_masked`` is what a query gives that may attend to nothing: "zero", "nan", or "undefined".
     ``decoder(built, batch)`` starts a :class:`CachedDecoder`, which may be a :class:`PaddedDecoder`;
-    ``projections(built)`` gives the weights of a layer.
+    ``projections(built)`` gives the weights of a multi-head layer.
+    ``two_layers(built)`` gives the weights of a feed-forward network.
     ``refuses(path, device)`` says why this way through the code is not offered, or None where it is.
     ``inert`` maps name patterns of parameters that cannot influence the output to the reason.
     ``plain(built)`` is the plain computation that a shortcut stands for, with the same weights, called as the subject.
@@ -153,6 +168,7 @@ class Subject:
     sizes: Sizes | None = None
     decoder: Callable[[Any, int], CachedDecoder] | None = None
     projections: Callable[[Any], Projections] | None = None
+    two_layers: Callable[[Any], TwoLayers] | None = None
     refuses: Callable[[Mapping[str, str], str], str | None] = lambda path, device: None
     inert: Mapping[str, str] = field(default_factory=dict)
     plain: Callable[[Any], Callable[..., Any]] | None = None

@@ -8,17 +8,25 @@ from __future__ import annotations
 
 from ..claim import Claim
 from .attention import ATTENTION
-from .blocks_and_training import BLOCKS_AND_TRAINING
+from .blocks import BLOCKS
+from .embeddings import EMBEDDINGS
+from .feed_forward import FEED_FORWARD
 from .masks_and_decoding import MASKS_AND_DECODING
-from .positions_and_embeddings import POSITIONS_AND_EMBEDDINGS
+from .norms import NORMS
+from .positions import POSITIONS
 from .systems import SYSTEMS
 from .tokenisers_and_variants import TOKENISERS_AND_VARIANTS
+from .training import TRAINING
 
 _QUESTIONS = (
     *ATTENTION,
     *MASKS_AND_DECODING,
-    *POSITIONS_AND_EMBEDDINGS,
-    *BLOCKS_AND_TRAINING,
+    *POSITIONS,
+    *EMBEDDINGS,
+    *NORMS,
+    *BLOCKS,
+    *FEED_FORWARD,
+    *TRAINING,
     *TOKENISERS_AND_VARIANTS,
 )
 CLAIMS: tuple[Claim, ...] = (*sorted(_QUESTIONS, key=lambda claim: claim.question), *SYSTEMS)

@@ -1,4 +1,4 @@
-"""Questions 11, 12, 14 and 19 to 21: positions and embeddings."""
+"""Questions 11, 20 and 21: positions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..literal.positions import (
     SCORES_KNOW_THE_DISTANCE_UNDER_TURNING_WEIGHTS,
 )
 
-POSITIONS_AND_EMBEDDINGS: tuple[Claim, ...] = (
+POSITIONS: tuple[Claim, ...] = (
     Claim(
         "Q11.1",
         "positional encoding is needed: without it order is invisible",
@@ -36,13 +36,6 @@ POSITIONS_AND_EMBEDDINGS: tuple[Claim, ...] = (
         "without a mask the outputs are swapped; under the causal mask the first sees itself alone, whichever it is, "
         "and the second sees both, so new outputs come out.",
     ),
-    Claim("Q12.1", "source and target may share one table: only the rows of tokens present are active", "P"),
-    Claim("Q12.2", "sharing costs a larger softmax", "D"),
-    Claim("Q12.3", "tied to the output, the row most like x gets the largest logit, if rows have one norm", "PD"),
-    Claim("Q12.4", "embedding and output layer are like inverses", "P"),
-    Claim("Q12.5", "torch's Linear stores (out, in) = (V, d), so sharing takes no transpose and saves V·d", "P"),
-    Claim("Q14.1", "adding positions does (not) damage the features of the embedding", "PD"),
-    Claim("Q19.1", "Keras' Embedding has Xavier's variance 1/d, so that ×√d brings it to 1", "PD"),
     Claim(
         "Q20.1",
         "sinusoidal positions: a shift by k is one rotation, PE(p + k) = R(k)·PE(p), at every p",
