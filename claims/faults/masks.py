@@ -392,4 +392,32 @@ PACKING_MASK = (
         "a mask of one row, as padding has it, is made of one that has a row for each query",
         {"self_attention": ("lengths.packing_agrees", "lengths.documents_do_not_meet")},
     ),
+    Fault(
+        "flag_displaces_the_mask",
+        "multi_head.py",
+        "mask = combine_masks(mask, causal, real_key)",
+        "mask = combine_masks(causal if is_causal else mask, real_key)",
+        "is_causal and a mask are taken for two ways to say one thing, and the flag wins",
+        {
+            "self_attention": ("lengths.packing_agrees", "lengths.documents_do_not_meet"),
+            "encoder": ("lengths.packing_agrees",),
+        },
+    ),
+    Fault(
+        "starts_of_documents_ignored",
+        "attention.py",
+        "weights = masked_softmax(scores, mask)",
+        "weights = masked_softmax(scores, None if mask is None else mask.flip(-1).cumsum(-1).flip(-1) > 0)",
+        "of a document's two borders the kernel reads the end alone: each sees all before it",
+        {"attention": ("lengths.packing_agrees", "lengths.documents_do_not_meet")},
+    ),
+    Fault(
+        "flag_displaces_the_mask_of_a_module",
+        "torch_modules.py",
+        "attn_mask=_attn_mask(x, mask, is_causal=is_causal),",
+        "attn_mask=_causal(x) if is_causal else _hidden(mask),",
+        "as above, made where a module is adapted: PyTorch's is_causal wants the causal mask, and the caller's is lost",
+        {"self_attention": ("lengths.packing_agrees", "lengths.documents_do_not_meet")},
+        on="torch.nn.MultiheadAttention",
+    ),
 )

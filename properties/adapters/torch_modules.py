@@ -24,6 +24,13 @@ def _causal(x: Tensor) -> Tensor:
     return torch.ones(length, length, dtype=torch.bool, device=x.device).triu(1)
 
 
+def _attn_mask(x: Tensor, mask: Tensor | None, *, is_causal: bool) -> Tensor | None:
+    """What is hidden, by ``mask``, by the flag or by both: to PyTorch the flag is a hint, and its mask is still due."""
+    if not is_causal:
+        return _hidden(mask)
+    return _causal(x) if mask is None else _causal(x) | ~mask
+
+
 class _MultiheadAttention(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -45,8 +52,8 @@ class _MultiheadAttention(nn.Module):
             memory,
             memory,
             key_padding_mask=_hidden(key_padding_mask),
-            attn_mask=_causal(x) if is_causal else _hidden(mask),  # is_causal is a hint: the mask is still required
-            is_causal=is_causal,
+            attn_mask=_attn_mask(x, mask, is_causal=is_causal),
+            is_causal=is_causal and mask is None,  # it says that the mask is the causal one and no other
             need_weights=need_weights,
         )
         return (output, weights) if need_weights else output
@@ -85,9 +92,9 @@ class _TransformerEncoder(nn.Module):
     ) -> Tensor:
         return self.encoder(
             x,
-            mask=_causal(x) if is_causal else _hidden(mask),
+            mask=_attn_mask(x, mask, is_causal=is_causal),
             src_key_padding_mask=_hidden(key_padding_mask),
-            is_causal=True if is_causal else None,
+            is_causal=True if is_causal and mask is None else None,
         )
 
 

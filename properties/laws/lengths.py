@@ -21,10 +21,13 @@ from ..trial import Trial
 def _can_be_packed(subject: Subject, path: Path) -> str | None:
     """Why borders cannot be masked, or positions run on from one document to the next; None if documents can be packed.
 
-    A subject that refuses the causal mask as a mask takes none that differs from query to query.
+    A subject that refuses the causal mask as a mask takes none that differs from query to query. A kernel's padding is
+    a mask too, so one that refuses it beside a flag takes no borders beside it either.
     """
-    if why := subject.refuses({**path, "causal": "mask"}, "cpu"):
-        return why
+    beside = {**path, "padding": "right"} if subject.contract == "attention" else path
+    for tried in (beside, {**path, "causal": "mask"}):
+        if why := subject.refuses(tried, "cpu"):
+            return why
     if subject.positions_on(path) == "none" or subject.kind.position_feature("x") in subject.accepted:
         return None
     return "it takes no position ids, so positions cannot start again in each document"
@@ -63,7 +66,7 @@ def packed(trial: Trial) -> Inputs:
 @law(
     "lengths.packing_agrees",
     formula="f(x₁ ⊕ x₂ | block-diagonal) = f(x₁) ⊕ f(x₂)",
-    paths={"over": ("x",), "padding": ("absent",), "causal": ("off", "mask")},
+    paths={"over": ("x",), "padding": ("absent",), "causal": ("off", "flag", "mask")},
     twin="padding.real_tokens_matter",
     **PACKED,
 )
@@ -83,7 +86,7 @@ def packing_agrees(trial: Trial) -> Iterator[Comparison]:
 @law(
     "lengths.documents_do_not_meet",
     formula="∂f(x₁ ⊕ x₂ | block-diagonal)ᵢ/∂xⱼ = 0 for i, j of different documents",
-    paths={"over": ("x",), "padding": ("absent",), "causal": ("off", "mask"), "grad": ("on",)},
+    paths={"over": ("x",), "padding": ("absent",), "causal": ("off", "flag", "mask"), "grad": ("on",)},
     twin="padding.real_tokens_matter",
     **PACKED,
 )
