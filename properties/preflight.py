@@ -102,7 +102,7 @@ def _call(subject: Subject, path: dict[str, str], device: str, dtype: str, how: 
         raise SubjectError(
             f"{name}: called {how}: {_told(crash)}; {remedy}. Expected: {subject.kind.signature}"
         ) from crash
-    if not bool(torch.isfinite(output).all()):
+    if not bool(torch.isfinite(output[trial.comparable(trial.inputs)]).all()):
         hint = "; is the mask read the wrong way round? Here True = real, may attend" if "all-true" in how else ""
         raise SubjectError(
             f"{name}: called {how} on finite inputs of {dtype}: expected finite numbers, got NaN or infinity{hint}"
