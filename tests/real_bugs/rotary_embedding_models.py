@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from rotary_embedding_torch import RotaryEmbedding, apply_rotary_emb
+from rotary_embedding_torch import RotaryEmbedding, apply_rotary_emb  # pyright: ignore[reportMissingImports]
 from torch import Tensor, nn
-from veriformer.properties import Config, Sizes, Subject, Unsupported
+
+from veriformer.properties import Config, Subject
 
 
 class _Scores(nn.Module):

@@ -1,8 +1,9 @@
 """Real bugs told apart: each is flagged by a law on the release that had it, and clean on the one that mended it.
 
 ``bugs.toml`` lists them. For each side of each bug this makes an environment that holds the pinned packages and, behind
-them, what this interpreter has (PyTorch and the suite), and runs there what a user would: ``veriformer check FILE:subject
---property LAW``. Environments are kept, in ``.real_bugs`` at the top of the repository, so that a second run is quick.
+them, what this interpreter has (PyTorch and the suite), and runs there what a user would: ``veriformer check
+FILE:subject --property LAW``. Environments are kept, in ``.real_bugs`` at the top of the repository, so that a second
+run is quick. PyTorch is the same on both sides: its own bugs are no part of this list.
 
     python tests/real_bugs/run.py [NAME …] [--jobs N]
 """
@@ -37,8 +38,8 @@ SEED = 0
 class Bug:
     """A bug that shipped: which law flags it, the pins that have it and those that do not, and where it was reported.
 
-    ``subject`` is a file beside this one and an attribute in it. ``beside`` are pins that both sides need. A bug so plain
-    that the suite refuses the subject before any law has ``refused``, words of that refusal.
+    ``subject`` is a file beside this one and an attribute in it. ``beside`` are pins that both sides need. A bug so
+    plain that the suite refuses the subject before any law has ``refused``, words of that refusal.
     """
 
     name: str
@@ -68,8 +69,12 @@ class Outcome:
 
 def bugs() -> list[Bug]:
     """The list, as ``bugs.toml`` has it."""
-    listed = tomllib.loads((HERE / "bugs.toml").read_text(encoding="utf-8"))["bug"]
-    return [Bug(**{k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}) for entry in listed]
+    listed: list[dict[str, Any]] = tomllib.loads((HERE / "bugs.toml").read_text(encoding="utf-8"))["bug"]
+    return [Bug(**{name: _settled(value) for name, value in entry.items()}) for entry in listed]
+
+
+def _settled(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def environment(pins: Sequence[str]) -> Path:
@@ -102,7 +107,11 @@ def tried(bug: Bug, side: str) -> Outcome:
     report = python.parents[1] / f"{bug.name}.json"
     report.unlink(missing_ok=True)
     check = [str(python), "-m", "veriformer.claims.command_line", "check", bug.subject, "--property", bug.law]
-    given = {**os.environ, "PYTHONWARNINGS": "ignore", "HYPOTHESIS_STORAGE_DIRECTORY": str(python.parents[1] / "examples")}
+    given = {
+        **os.environ,
+        "PYTHONWARNINGS": "ignore",
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(python.parents[1] / "examples"),
+    }
     done = subprocess.run(
         [*check, "--dtype", bug.dtype, "--seed", str(SEED), "--json", str(report)],
         cwd=HERE,

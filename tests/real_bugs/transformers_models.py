@@ -6,6 +6,7 @@ from typing import Any
 
 import transformers
 from torch import Tensor, nn
+
 from veriformer.properties import Config, Subject
 
 WINDOW = 4
@@ -40,7 +41,9 @@ def _mistral(config: Config) -> nn.Module:
 
 
 def _gemma2(config: Config) -> nn.Module:
-    return _Model("Gemma2", config, "eager", sliding_window=WINDOW, head_dim=config.d_k, query_pre_attn_scalar=config.d_k)
+    return _Model(
+        "Gemma2", config, "eager", sliding_window=WINDOW, head_dim=config.d_k, query_pre_attn_scalar=config.d_k
+    )
 
 
 mistral = Subject(
