@@ -117,7 +117,7 @@ def test_law_without_bite_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_law_bites_on_the_reference_where_nothing_is_planted_in_the_subject() -> None:
     planted_there = Gatherer().bite("padding.content", "torch.nn.GRU")
-    elsewhere = Gatherer().bite("padding.content", "torch.nn.MultiheadAttention")
+    elsewhere = Gatherer().bite("padding.content", "torch.nn.TransformerEncoder")
     assert "rnn_" in planted_there.summary
     assert elsewhere.stands
     assert "rnn_" not in elsewhere.summary
