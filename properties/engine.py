@@ -259,6 +259,8 @@ def _checks(
     subject: Subject, law: Law, device: str, dtype: str, address: str | None, strength: int
 ) -> tuple[list[Check], set[str]]:
     """The checks of one law, and why there are no others."""
+    if subject.missing is not None:
+        return [], {subject.missing}
     if not subject.kind.takes_inputs and (device, dtype) != ("cpu", "float64"):
         return [], {"it takes no tensors: it is tried once, under cpu and float64"}
     if device not in subject.devices:

@@ -20,6 +20,8 @@ from .trial import SubjectCrash, Trial, guarded
 
 def preflight(subject: Subject, *, device: str, dtype: str) -> None:
     """Call ``subject`` once plainly, and once with each of its features. Raises :class:`SubjectError`."""
+    if subject.missing is not None:
+        return
     for name, choices in vars(subject.drawn_sizes).items():
         if not choices or min(choices) < 1:
             raise SubjectError(f"{subject.name}: sizes: {name}: expected one or more numbers above 0, got {choices}")

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from .contracts import CONTRACTS, Contract, SubjectError
+from .extras import Extra
 
 DTYPES: dict[str, torch.dtype] = {
     "float64": torch.float64,
@@ -147,6 +148,7 @@ class Subject:
     ``growth(path)`` is the degree in the length of what its matrix products cost: 1 linear, 2 quadratic, None untold.
     ``segment`` is how many tokens a model with a memory reads at once, None where it reads all.
     ``random_features(built)`` maps (…, d_k) to the logarithms (…, m) of features whose products estimate e^{q·k}.
+    ``extra`` is the optional dependency without which nothing of it can be built; no law applies where it is missing.
 
     Raises :class:`SubjectError` where a field does not fit the contract.
     """
@@ -175,6 +177,7 @@ class Subject:
     growth: Callable[[Mapping[str, str]], int | None] = lambda path: None
     segment: int | None = None
     random_features: Callable[[Any], Callable[[Tensor], Tensor]] | None = None
+    extra: Extra | None = None
 
     def __post_init__(self) -> None:
         """Check the declaration and read the features off the signature."""
@@ -201,6 +204,11 @@ class Subject:
     def kind(self) -> Contract:
         """The contract itself."""
         return CONTRACTS[self.contract]
+
+    @property
+    def missing(self) -> str | None:
+        """What has to be installed before it can be built, in one line; None if nothing."""
+        return None if self.extra is None else self.extra.missing
 
     @property
     def drawn_sizes(self) -> Sizes:

@@ -13,7 +13,7 @@ from pydoc_data.topics import topics
 
 import pytest
 
-from veriformer.properties import LAWS, Status, Subject, SubjectError, check_subject
+from veriformer.properties import Status, Subject, SubjectError, check_subject
 from veriformer.properties.adapters import huggingface_tokenizers as theirs
 from veriformer.properties.engine import plan
 from veriformer.properties.preflight import preflight
@@ -176,14 +176,3 @@ def test_tokenizer_is_tried_once_whatever_the_dtype() -> None:
     assert {result.message for result in made.not_applicable} == {
         "it takes no tensors: it is tried once, under cpu and float64"
     }
-
-
-def test_library_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(theirs, "find_spec", lambda name: None)
-    for subject in theirs.TOKENIZERS:
-        preflight(subject, device="cpu", dtype="float64")
-        made = plan(subject, laws=[law for law in LAWS.values() if not law.needs])
-        assert not made.checks
-        assert {result.message for result in made.not_applicable} == {
-            "the library tokenizers is not installed: pip install tokenizers"
-        }

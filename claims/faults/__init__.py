@@ -6,7 +6,7 @@ that must catch it and the contracts on which they do. :func:`planted` is what p
 
 from __future__ import annotations
 
-from . import attention, bahdanau, blocks, masks, nested, positions, recurrent, state, tokenizers, variants
+from . import attention, bahdanau, bert, blocks, masks, nested, positions, recurrent, state, tokenizers, variants
 from .fault import Fault, planted, subjects_with, write_copy
 
 FAULTS: tuple[Fault, ...] = (
@@ -27,6 +27,7 @@ FAULTS: tuple[Fault, ...] = (
     *state.FAST_PATHS,
     *state.CACHE,
     *recurrent.PACKING,
+    *bert.BERT,
     *nested.NESTED,
     *bahdanau.BAHDANAU,
     *tokenizers.BYTE_PAIR,

@@ -7,10 +7,30 @@ from ..evidence import Holds
 from ..variants.evidence import OnVariant
 from .masks_and_decoding import MASKED
 
+_OF_BERT = (
+    "heads.loop_equivalence",
+    "heads.removal_is_deletion",
+    "padding.content",
+    "consistency.paths_agree",
+    "decoding.cached_equals_full",
+)
+
 SYSTEMS: tuple[Claim, ...] = (
     Claim("S.linear", "PyTorch's nn.Linear and nn.Embedding, exercised for question 12", "P"),
     Claim("S.keras", "Keras' Embedding, exercised for question 19", "P"),
-    Claim("S.bert", "BERT's own reshape path, on a real BERT with random weights, for question 16", "P"),
+    Claim(
+        "S.bert",
+        "BERT's own reshape path, on a real BERT with random weights, for question 16",
+        "P",
+        tuple(Holds(law, on="transformers.BertModel") for law in _OF_BERT),
+        "The BERT of the transformers library splits d_model by a view and a transpose, and gives what a loop over its "
+        "heads gives, in its own attention and through PyTorch's kernel alike, with padding and without; and to take a "
+        "head out is to delete its slices of the four matrices. As an encoder, as a decoder and with its cache it "
+        "keeps every other law of its contracts too: `veriformer check transformers.BertModel`. "
+        "A better answer knows what its callers get wrong: a number of heads that is lost on the way changes no shape, "
+        "and a boolean mask, which PyTorch's kernel reads as may-attend, is added to the scores by the library's own "
+        "attention. See properties/adapters/huggingface_bert.py and claims/faults/bert.py.",
+    ),
     Claim(
         "S.shared",
         "Reformer's shared query and key, for question 3",

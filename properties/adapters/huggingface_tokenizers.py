@@ -7,24 +7,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
+from ..extras import Extra
 from ..subjects import Subject
 
 
 def _library() -> Any:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # with threads of its own it is not safe to fork
     return import_module("tokenizers")
-
-
-def _absent(path: Mapping[str, str], device: str) -> str | None:
-    """Why nothing can be tried; None if it can."""
-    if find_spec("tokenizers") is None:
-        return "the library tokenizers is not installed: pip install tokenizers"
-    return None
 
 
 class _Wrapped:
@@ -106,8 +99,10 @@ def train_unigram(texts: Sequence[str], vocab_size: int) -> _Unigram:
     return _Unigram(tokenizer)
 
 
+_EXTRA = Extra("tokenizers", library="tokenizers")
+
 TOKENIZERS = [
-    Subject(name="tokenizers", contract="bpe_tokenizer", call=train_byte_pair, refuses=_absent),
-    Subject(name="tokenizers", contract="wordpiece_tokenizer", call=train_wordpiece, refuses=_absent),
-    Subject(name="tokenizers", contract="unigram_tokenizer", call=train_unigram, refuses=_absent),
+    Subject(name="tokenizers", contract="bpe_tokenizer", call=train_byte_pair, extra=_EXTRA),
+    Subject(name="tokenizers", contract="wordpiece_tokenizer", call=train_wordpiece, extra=_EXTRA),
+    Subject(name="tokenizers", contract="unigram_tokenizer", call=train_unigram, extra=_EXTRA),
 ]
