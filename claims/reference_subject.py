@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 import veriformer.reference
-from veriformer.properties import Config, PaddedDecoder, Projections, Subject, TwoLayers
+from veriformer.properties import Block, Blocks, Config, GainAndBias, PaddedDecoder, Projections, Subject, TwoLayers
 
 POSITIONS = ("none", "sinusoidal", "learned", "shaw", "t5", "alibi", "rotary")
 ABSOLUTE = ("sinusoidal", "learned")
@@ -75,9 +75,30 @@ class _Decoder(PaddedDecoder):
         self.cache.crop(length)
 
 
-def _projections(layer: Any) -> Projections:
-    q, k, v, o = (getattr(layer.attention, name) for name in ("W_Q", "W_K", "W_V", "W_O"))
+def _projections(attention: Any) -> Projections:
+    q, k, v, o = (getattr(attention, name) for name in ("W_Q", "W_K", "W_V", "W_O"))
     return Projections(q.weight, k.weight, v.weight, o.weight, q.bias, k.bias, v.bias, o.bias)
+
+
+def _two_layers(network: Any) -> TwoLayers:
+    return TwoLayers(network.W_1.weight, network.W_2.weight, network.W_1.bias, network.W_2.bias)
+
+
+def _gain_and_bias(norm: Any) -> GainAndBias:
+    return GainAndBias(norm.gamma, norm.beta, norm.eps)
+
+
+def _blocks(encoder: Any) -> Blocks:
+    layers = tuple(
+        Block(
+            attention=_projections(layer.self_attention),
+            attention_norm=_gain_and_bias(layer.self_attention_residual.norm),
+            feed_forward=_two_layers(layer.feed_forward),
+            feed_forward_norm=_gain_and_bias(layer.feed_forward_residual.norm),
+        )
+        for layer in encoder.layers
+    )
+    return Blocks(layers, None if isinstance(encoder.norm, nn.Identity) else _gain_and_bias(encoder.norm))
 
 
 def configured(reference: Any, config: Config, **choices: Any) -> Any:
@@ -140,7 +161,7 @@ def subjects_of(package: ModuleType, name: str = "reference") -> list[Subject]:
             features={"key_padding_mask", "mask", "is_causal", "need_weights"},
             grouped_queries=True,
             fully_masked="zero",
-            projections=_projections,
+            projections=lambda layer: _projections(layer.attention),
         ),
         Subject(
             name=name,
@@ -149,13 +170,14 @@ def subjects_of(package: ModuleType, name: str = "reference") -> list[Subject]:
             features={"key_padding_mask", "need_weights"},
             grouped_queries=True,
             fully_masked="zero",
-            projections=_projections,
+            projections=lambda layer: _projections(layer.attention),
         ),
         Subject(
             name=name,
             contract="encoder",
             build=lambda c: reference.Encoder(chosen(c)),
             plain_blocks=True,
+            blocks=_blocks,
             **models,
         ),
         Subject(
@@ -170,7 +192,7 @@ def subjects_of(package: ModuleType, name: str = "reference") -> list[Subject]:
             name=name,
             contract="feed_forward",
             build=lambda c: reference.FeedForward(c.d_model, c.d_ff),
-            two_layers=lambda f: TwoLayers(f.W_1.weight, f.W_2.weight, f.W_1.bias, f.W_2.bias),
+            two_layers=_two_layers,
         ),
         Subject(name=name, contract="normalization", build=lambda c: reference.LayerNorm(c.d_model)),
         Subject(name=name, contract="bpe_tokenizer", call=reference.train_byte_pair),

@@ -14,14 +14,29 @@ if TYPE_CHECKING:
     from .engine import Result, Status, check_subject
     from .law import LAWS
     from .parametrize import parametrize_with_properties
-    from .subjects import CachedDecoder, Config, PaddedDecoder, Projections, Sizes, Subject, TwoLayers, subject
+    from .subjects import (
+        Block,
+        Blocks,
+        CachedDecoder,
+        Config,
+        GainAndBias,
+        PaddedDecoder,
+        Projections,
+        Sizes,
+        Subject,
+        TwoLayers,
+        subject,
+    )
     from .violation import Violation
 
 __all__ = [
     "CONTRACTS",
     "LAWS",
+    "Block",
+    "Blocks",
     "CachedDecoder",
     "Config",
+    "GainAndBias",
     "PaddedDecoder",
     "Projections",
     "Result",
@@ -41,7 +56,19 @@ _HOME = {
     "contracts": ("CONTRACTS", "SubjectError", "Unsupported"),
     "engine": ("LAWS", "Result", "Status", "check_subject"),
     "parametrize": ("parametrize_with_properties",),
-    "subjects": ("CachedDecoder", "Config", "PaddedDecoder", "Projections", "Sizes", "Subject", "TwoLayers", "subject"),
+    "subjects": (
+        "Block",
+        "Blocks",
+        "CachedDecoder",
+        "Config",
+        "GainAndBias",
+        "PaddedDecoder",
+        "Projections",
+        "Sizes",
+        "Subject",
+        "TwoLayers",
+        "subject",
+    ),
     "violation": ("Violation",),
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import cache
 from typing import Any
@@ -320,3 +320,24 @@ def alibi_slopes(n_heads: int) -> list[float]:
     for _ in range(power):
         slopes.append(float(next_slope(slopes[-1], power)))
     return [*slopes[1:], *(float(between(slope, power)) for slope in slopes[: n_heads - power])]
+
+
+@cache
+def _over_branches(result: str, count: int) -> Callable[[Sequence[float], Sequence[float]], Any]:
+    """A result of the page on residuals for ``count`` branches, as a function of κ (count,) and N (1,)."""
+    proved = derivation("residual_path")
+    product = proved.results[result].subs(proved.symbols["t"], count).doit()
+    return sp.lambdify([proved.symbols["kappa"], proved.symbols["N"]], product)
+
+
+def residual_share(norms: Sequence[float]) -> float:
+    """Share of a gradient's length that arrives below residual branches of these norms, or more (claim Q22.1).
+
+    A norm is the largest factor by which a branch stretches, at most 1; all is dimensionless.
+    """
+    return float(_over_branches("kept", len(norms))(norms, [1.0]))
+
+
+def residual_growth(norms: Sequence[float]) -> float:
+    """The largest factor by which residual branches of these norms can stretch a gradient (claim Q22.1)."""
+    return float(_over_branches("grown", len(norms))(norms, [1.0])) ** 0.5

@@ -96,6 +96,36 @@ class TwoLayers:
     b_2: Tensor | None = None
 
 
+@dataclass(frozen=True)
+class GainAndBias:
+    """The weights of a LayerNorm, the parameters themselves: ``gain`` and ``bias`` are (d_model,), or None.
+
+    ``eps`` is what is added to the variance, under the root (in the unit of the variance).
+    """
+
+    gain: Tensor | None
+    bias: Tensor | None
+    eps: float
+
+
+@dataclass(frozen=True)
+class Block:
+    """One layer of an encoder: its two sub-layers, each with the LayerNorm that stands before or after it."""
+
+    attention: Projections
+    attention_norm: GainAndBias
+    feed_forward: TwoLayers
+    feed_forward_norm: GainAndBias
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The layers of an encoder, first to last, and the LayerNorm that stands behind them all, or None."""
+
+    layers: Sequence[Block]
+    final_norm: GainAndBias | None
+
+
 class CachedDecoder(Protocol):
     """Incremental decoding of one batch. Raise ``Unsupported`` from what the implementation cannot do."""
 
@@ -142,6 +172,8 @@ class Subject:
     ``decoder(built, batch)`` starts a :class:`CachedDecoder`, which may be a :class:`PaddedDecoder`;
     ``projections(built)`` gives the weights of a multi-head layer.
     ``two_layers(built)`` gives the weights of a feed-forward network.
+    ``blocks(built)`` gives the weights of a plain encoder. ``norm`` says where LayerNorm stands in its blocks, "pre" or
+    "post" (an option of that name overrides it).
     ``refuses(path, device)`` says why this way through the code is not offered, or None where it is.
     ``inert`` maps name patterns of parameters that cannot influence the output to the reason.
     ``plain(built)`` is the plain computation that a shortcut stands for, with the same weights, called as the subject.
@@ -171,6 +203,8 @@ class Subject:
     decoder: Callable[[Any, int], CachedDecoder] | None = None
     projections: Callable[[Any], Projections] | None = None
     two_layers: Callable[[Any], TwoLayers] | None = None
+    blocks: Callable[[Any], Blocks] | None = None
+    norm: str | None = None
     refuses: Callable[[Mapping[str, str], str], str | None] = lambda path, device: None
     inert: Mapping[str, str] = field(default_factory=dict)
     plain: Callable[[Any], Callable[..., Any]] | None = None
@@ -196,6 +230,10 @@ class Subject:
                     f"{self.name}: features of contract {self.contract}: expected some of "
                     f"{', '.join(self.kind.features)}; got {sorted(unknown)}"
                 )
+        places = self.options.get("norm", (self.norm,))
+        if self.blocks is not None and not {"pre", "post"}.issuperset(places):
+            got = ", ".join(map(repr, places))
+            raise SubjectError(f"{self.name}: norm=, of blocks=: expected pre, post, or an option of these; got {got}")
         for name, values in {**self.options, **self.paths}.items():
             if not values or isinstance(values, str):
                 raise SubjectError(f"{self.name}: {name}: expected a sequence of one or more values; got {values!r}")
@@ -237,6 +275,10 @@ class Subject:
     def positions_on(self, path: Mapping[str, str]) -> str:
         """How positions are encoded on ``path``; "none" if they are not."""
         return path.get("positions", self.positions)
+
+    def norm_on(self, path: Mapping[str, str]) -> str | None:
+        """Where LayerNorm stands on ``path``, "pre" or "post"; None if it is not told."""
+        return path.get("norm", self.norm)
 
     def make(self, config: Config) -> Any:
         """What is called: ``call`` itself, or a module built for ``config``."""

@@ -281,6 +281,7 @@ DECLARATIONS = {
     "features={'msak'}": (_kernel(features={"msak"}), "expected some of mask, is_causal, .*; got .'msak'."),
     "dtypes=['int8']": (_kernel(dtypes=["int8"]), "mine: dtypes: expected some of float64, .*; got .'int8'."),
     "fully_masked='one'": (_kernel(fully_masked="one"), "fully_masked: expected zero, nan or undefined; got 'one'"),
+    "blocks=…,norm=None": (_kernel(blocks=lambda built: None), "norm=, of blocks=: expected pre, post, .* got None"),
     "paths={'backend':'math'}": (_kernel(paths={"backend": "math"}), "backend: expected a sequence of one or more"),
 }
 

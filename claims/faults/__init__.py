@@ -19,6 +19,7 @@ FAULTS: tuple[Fault, ...] = (
     *positions.POSITIONS,
     *positions.ABSOLUTE,
     *positions.RELATIVE,
+    *blocks.COMPOSITION,
     *blocks.NORMALISATION,
     *blocks.RANDOMNESS,
     *blocks.DEAD_PARAMETERS,

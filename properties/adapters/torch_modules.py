@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..subjects import Config, Projections, Subject
+from ..subjects import Block, Blocks, Config, GainAndBias, Projections, Subject, TwoLayers
 from .quiet import quiet
 
 
@@ -59,8 +59,7 @@ class _MultiheadAttention(nn.Module):
         return (output, weights) if need_weights else output
 
 
-def _projections(module: Any) -> Projections:
-    attention = module.attention
+def _projections(attention: Any) -> Projections:
     w_q, w_k, w_v = attention.in_proj_weight.chunk(3)
     b_q, b_k, b_v = attention.in_proj_bias.chunk(3)
     return Projections(w_q, w_k, w_v, attention.out_proj.weight, b_q, b_k, b_v, attention.out_proj.bias)
@@ -78,8 +77,10 @@ class _TransformerEncoder(nn.Module):
             batch_first=True,
             norm_first=config.options["norm"] == "pre",
         )
+        # PyTorch leaves the LayerNorm at the end of a pre-LN stack to its user (Xiong et al. 2020, table 1).
+        last = nn.LayerNorm(config.d_model) if config.options["norm"] == "pre" else None
         nested = config.options["nested_tensor"] == "on"
-        self.encoder = nn.TransformerEncoder(layer, config.n_layers, enable_nested_tensor=nested)
+        self.encoder = nn.TransformerEncoder(layer, config.n_layers, norm=last, enable_nested_tensor=nested)
 
     @quiet()
     def forward(
@@ -96,6 +97,25 @@ class _TransformerEncoder(nn.Module):
             src_key_padding_mask=_hidden(key_padding_mask),
             is_causal=True if is_causal and mask is None else None,
         )
+
+
+def _gain_and_bias(norm: Any) -> GainAndBias:
+    return GainAndBias(norm.weight, norm.bias, norm.eps)
+
+
+def _block(layer: Any) -> Block:
+    first, second = layer.linear1, layer.linear2
+    return Block(
+        attention=_projections(layer.self_attn),
+        attention_norm=_gain_and_bias(layer.norm1),
+        feed_forward=TwoLayers(first.weight, second.weight, first.bias, second.bias),
+        feed_forward_norm=_gain_and_bias(layer.norm2),
+    )
+
+
+def _blocks(module: Any) -> Blocks:
+    last = module.encoder.norm
+    return Blocks([_block(layer) for layer in module.encoder.layers], None if last is None else _gain_and_bias(last))
 
 
 class _Transformer(nn.Module):
@@ -144,14 +164,14 @@ MULTIHEAD_ATTENTION = [
         contract="self_attention",
         build=_MultiheadAttention,
         features={"key_padding_mask", "mask", "is_causal", "need_weights"},
-        projections=_projections,
+        projections=lambda module: _projections(module.attention),
     ),
     Subject(
         name="torch.nn.MultiheadAttention",
         contract="cross_attention",
         build=_MultiheadAttention,
         features={"key_padding_mask", "need_weights"},
-        projections=_projections,
+        projections=lambda module: _projections(module.attention),
     ),
 ]
 TRANSFORMER_ENCODER = Subject(
@@ -161,6 +181,7 @@ TRANSFORMER_ENCODER = Subject(
     options={"norm": ("pre", "post")},
     paths={"nested_tensor": ("off", "on")},
     plain_blocks=True,
+    blocks=_blocks,
 )
 TRANSFORMER = Subject(
     name="torch.nn.Transformer",

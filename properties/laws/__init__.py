@@ -2,6 +2,7 @@
 
 from ..law import LAWS
 from . import (
+    blocks,
     causality,
     consistency,
     cost,
@@ -14,6 +15,7 @@ from . import (
     order,
     padding,
     positions,
+    residual,
     scaling,
     scores,
     softmax,
@@ -23,6 +25,7 @@ from . import (
 
 __all__ = [
     "LAWS",
+    "blocks",
     "causality",
     "consistency",
     "cost",
@@ -35,6 +38,7 @@ __all__ = [
     "order",
     "padding",
     "positions",
+    "residual",
     "scaling",
     "scores",
     "softmax",

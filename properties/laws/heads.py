@@ -87,8 +87,25 @@ def _sum_of_heads(trial: Trial, x: Inputs, weights: Projections, heads: Iterable
     memory = x.x if x.memory is None else x.memory
     mask, groups = explicit_mask(x, trial.path), trial.config.n_heads // trial.config.n_kv_heads
     with torch.no_grad():
-        output = sum(_one_head(x.x, memory, weights, mask, h=h, g=h // groups, d_k=trial.config.d_k) for h in heads)
-        return output + (0 if weights.b_o is None else weights.b_o)  # type: ignore[operator, return-value]
+        return sum_of_heads(x.x, memory, weights, mask, heads=heads, groups=groups, d_k=trial.config.d_k)
+
+
+def sum_of_heads(
+    x: Tensor,
+    memory: Tensor,
+    weights: Projections,
+    mask: Tensor | None,
+    *,
+    heads: Iterable[int],
+    groups: int,
+    d_k: int,
+) -> Tensor:
+    """Multi-head attention of x (batch, n, d_model) to memory (batch, m, d_model), one of ``heads`` after the other.
+
+    ``mask`` is (batch, 1, n, m), True = may attend, or None; ``groups`` heads share a key/value head.
+    """
+    output = sum(_one_head(x, memory, weights, mask, h=h, g=h // groups, d_k=d_k) for h in heads)
+    return output + (0 if weights.b_o is None else weights.b_o)  # type: ignore[operator, return-value]
 
 
 def _one_head(
