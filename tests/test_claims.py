@@ -20,8 +20,9 @@ from veriformer.claims.literal.positions import ORDER_INVISIBLE
 from veriformer.claims.reference_subject import REFERENCE
 from veriformer.derivations import derivation, names
 from veriformer.properties import LAWS, Status
-from veriformer.properties.engine import plan, run, settings_for
+from veriformer.properties.engine import plan, replay, run, settings_for
 from veriformer.properties.law import Law
+from veriformer.properties.violation import Token
 
 HOLDS, PROVED = Holds("padding.content"), Proved("score_variance")
 REFUTED = Falsified(UNIT_VARIANCE, token="")
@@ -83,13 +84,32 @@ def test_literal_sentence_is_falsified_afresh(law: Law) -> None:
     assert any(run(check, using=using, seed=7).status is Status.VIOLATED for check in checks)
 
 
-def test_counterexample_that_holds_is_no_counterexample() -> None:
-    held = replace(ORDER_INVISIBLE, paths={**ORDER_INVISIBLE.paths, "causal": ("off",)})
+def _two_tokens() -> str:
     (token,) = [
         p.token for c in CLAIMS for p in c.evidence if isinstance(p, Falsified) and p.literal is ORDER_INVISIBLE
     ]
-    assert Gatherer().counterexample(ORDER_INVISIBLE, token).stands
-    assert not Gatherer().counterexample(held, token).stands
+    return token
+
+
+def test_counterexample_on_a_path_that_is_gone_is_no_counterexample() -> None:
+    bidirectional = replace(ORDER_INVISIBLE, paths={**ORDER_INVISIBLE.paths, "causal": ("off",)})
+    assert Gatherer().counterexample(ORDER_INVISIBLE, _two_tokens()).stands
+    assert not Gatherer().counterexample(bidirectional, _two_tokens()).stands
+
+
+def test_two_tokens_show_that_the_causal_mask_alone_shows_order() -> None:
+    pinned = Token.decode(_two_tokens())
+    assert (pinned.case.length, pinned.case.draws["order"]) == (2, (1, 0))
+    (encoder,) = (subject for subject in REFERENCE if subject.contract == pinned.contract)
+    for causal, status in (("flag", Status.VIOLATED), ("off", Status.HELD)):
+        (check,) = (
+            check
+            for check in plan(encoder, laws=[ORDER_INVISIBLE]).checks
+            if check.path == {**pinned.path, "causal": causal}
+        )
+        result = replay(check, pinned.case)
+        assert result.status is status
+        assert ("the first token sees itself alone" in result.message) == (causal == "flag")
 
 
 def test_law_is_run_again_in_the_dtypes_that_another_claim_asks_for() -> None:

@@ -9,16 +9,31 @@ import torch
 from torch import Tensor
 
 from veriformer.properties.case import one_of
-from veriformer.properties.comparison import Comparison, decided, within
+from veriformer.properties.comparison import Comparison, decided, same, within
 from veriformer.properties.law import Law
 from veriformer.properties.laws import LAWS
 from veriformer.properties.laws.positions import added, angle_error, only_for
 from veriformer.properties.trial import Trial
 
+
+def _order_is_invisible(trial: Trial) -> Iterator[Comparison]:
+    """Permuting the tokens permutes the outputs, and changes none."""
+    x, new = trial.inputs, list(trial.case.draws["order"])
+    yield same(
+        lambda: trial(x.along("x", new)),
+        lambda: trial(x)[:, new],
+        only=trial.comparable(x)[:, new],
+        cause=lambda gap: (
+            "the causal mask: the first token sees itself alone, and the last one sees all, whichever they are"
+        ),
+    )
+
+
 ORDER_INVISIBLE = replace(
     LAWS["order.permutation_equivariance"],
     name="literal.order_is_invisible",
     statement="Without positional encoding order is invisible: permuting the tokens permutes the outputs.",
+    function=_order_is_invisible,
     contracts=("encoder",),
     paths={"causal": ("off", "flag"), "over": ("x",), "padding": ("absent",), "grad": ("off",), "mode": ("eval",)},
 )
