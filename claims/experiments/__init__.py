@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from . import block_time, head_removal, score_cost, score_slope
+from . import block_time, head_removal, position_encodings, score_cost, score_slope
 from .experiment import Experiment
 
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment
     for experiment in (
         head_removal.HEAD_REMOVAL,
+        position_encodings.POSITION_ENCODINGS,
         score_cost.SCORE_COST,
         score_slope.SCORE_SLOPE,
         block_time.BLOCK_TIME,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from veriformer.properties.laws import LAWS
 
 from ..claim import Claim
-from ..evidence import Falsified, Holds, Proved
+from ..evidence import Falsified, Holds, Measured, Proved
 from ..literal.positions import (
     NEARER_IS_MORE_ALIKE,
     ORDER_INVISIBLE,
@@ -166,5 +166,20 @@ POSITIONS: tuple[Claim, ...] = (
         "since a turn keeps lengths. Pairs may be neighbours or stand half a width apart: the two layouts agree once "
         "the columns are permuted. Mixed, they pass every test of lengths and shifts, and all scores are wrong: the "
         "formula tells them apart. A better answer names the layout beside the base.",
+    ),
+    Claim(
+        "Q21.7",
+        "the encodings trade length, cost and parameters against each other",
+        "X",
+        (Measured("position_encodings"),),
+        "None wins everywhere. Small language models, alike but for their positions, were trained briefly on texts of "
+        "64 characters. There Shaw's encoding loses least (1.84 nats a character), then come rotary (1.91), T5 (2.04) "
+        "and ALiBi (2.08); sinusoidal, learned and no positions at all lag behind (2.2 to 2.3). On texts four times as "
+        "long ALiBi and Shaw lose next to nothing more, sinusoidal and T5 (whose far buckets were never trained) a "
+        "quarter of a nat, rotary more than a whole one, and the learned table refuses them. Shaw's pays for it with "
+        "6.5 times the time and 3.3 times the memory of a model without positions at 512 tokens, T5 with a quarter "
+        "more time, a learned table with weights for every position; the others cost next to nothing. A better answer "
+        "says that not to move under a shift, which all relative ones keep exactly, is no promise for longer texts, "
+        "and names the length and the training that it speaks of.",
     ),
 )
