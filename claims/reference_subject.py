@@ -9,10 +9,21 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 import veriformer.reference
-from veriformer.properties import Block, Blocks, Config, GainAndBias, PaddedDecoder, Projections, Subject, TwoLayers
+from veriformer.properties import (
+    Block,
+    Blocks,
+    Config,
+    GainAndBias,
+    Normal,
+    PaddedDecoder,
+    Projections,
+    Subject,
+    TwoLayers,
+)
 
 POSITIONS = ("none", "sinusoidal", "learned", "shaw", "t5", "alibi", "rotary")
 ABSOLUTE = ("sinusoidal", "learned")
@@ -151,6 +162,11 @@ def subjects_of(package: ModuleType, name: str = "reference") -> list[Subject]:
                 return _Scores(reference.Rotary("interleaved"))
         return _Scores(reference.Rotary("half"))
 
+    def first_table(vocab_size: int, d_model: int, seed: int) -> Tensor:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return reference.Embedding(vocab_size, d_model).weight
+
     models = {"options": {"norm": NORMS, "positions": POSITIONS}, "grouped_queries": True, "fully_masked": "zero"}
     return [
         Subject(name=name, contract="attention", call=attention, grouped_queries=True, fully_masked="zero"),
@@ -198,6 +214,12 @@ def subjects_of(package: ModuleType, name: str = "reference") -> list[Subject]:
         Subject(name=name, contract="bpe_tokenizer", call=reference.train_byte_pair),
         Subject(name=name, contract="wordpiece_tokenizer", call=reference.train_wordpiece, features={"joins"}),
         Subject(name=name, contract="unigram_tokenizer", call=reference.train_unigram, features={"em_step"}),
+        Subject(
+            name=name,
+            contract="initializer",
+            call=first_table,
+            entries=lambda vocab_size, d_model: Normal(d_model**-0.5),
+        ),
         Subject(
             name=name,
             contract="absolute_positions",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .contracts import CONTRACTS, SubjectError, Unsupported
+    from .distributions import Normal, Uniform
     from .engine import Result, Status, check_subject
     from .law import LAWS
     from .parametrize import parametrize_with_properties
@@ -37,6 +38,7 @@ __all__ = [
     "CachedDecoder",
     "Config",
     "GainAndBias",
+    "Normal",
     "PaddedDecoder",
     "Projections",
     "Result",
@@ -45,6 +47,7 @@ __all__ = [
     "Subject",
     "SubjectError",
     "TwoLayers",
+    "Uniform",
     "Unsupported",
     "Violation",
     "check_subject",
@@ -54,6 +57,7 @@ __all__ = [
 
 _HOME = {
     "contracts": ("CONTRACTS", "SubjectError", "Unsupported"),
+    "distributions": ("Normal", "Uniform"),
     "engine": ("LAWS", "Result", "Status", "check_subject"),
     "parametrize": ("parametrize_with_properties",),
     "subjects": (

@@ -262,6 +262,13 @@ def _train_plainly(*promised: str) -> Callable[[Any], None]:
     return plainly
 
 
+def _draw_plainly(draw: Any) -> None:
+    table = draw(6, 4, 0)
+    if not isinstance(table, Tensor) or not table.is_floating_point() or tuple(table.shape) != (6, 4):
+        came = f"{table.dtype} of shape {tuple(table.shape)}" if isinstance(table, Tensor) else type(table).__name__
+        raise SubjectError(f"f(6, 4, 0): expected a floating torch.Tensor of shape (6, 4), got {came}")
+
+
 def _ids(given: Tensor | None, sequence: Tensor) -> Tensor:
     """The position ids given, or 0, 1, … for every row."""
     batch, length = sequence.shape[:2]
@@ -433,6 +440,17 @@ CONTRACTS: dict[str, Contract] = {
             tokens=True,
             is_function=True,
             plainly=_train_plainly("scores"),
+        ),
+        Contract(
+            name="initializer",
+            signature="f(rows, columns, seed) → first weights, floating (rows, columns); of an embedding, rows are "
+            "tokens and columns features",
+            features={},
+            overs=("x",),
+            causal="never",
+            tokens=True,
+            is_function=True,
+            plainly=_draw_plainly,
         ),
         Contract(
             name="absolute_positions",

@@ -173,6 +173,21 @@ def attention_ceiling(
     return ceiling(largest, keys, weights, sums, average, weight_underflow, average_underflow)
 
 
+def uniform_variance(limit: float) -> float:
+    """Variance of a weight that is uniform on [−limit, limit] (claim Q19.1)."""
+    return float(_proved("initialisation", "uniform_variance", "a")(limit))
+
+
+def glorot_variance(n_in: int, n_out: int) -> float:
+    """Variance of the weights of a layer with these fans after Glorot and Bengio 2010 (claim Q19.1)."""
+    return float(_proved("initialisation", "glorot_variance", "n", "m")(n_in, n_out))
+
+
+def scaled_variance(variance: float, d: int) -> float:
+    """Variance of √d times an entry of an embedding of width d, which has this ``variance`` itself (claim Q19.1)."""
+    return float(_proved("initialisation", "scaled_embedding", "v", "d")(variance, d))
+
+
 def attention_flops(n: int, d: int) -> int:
     """Operations in the matrix products of self-attention over n tokens of width d (claims Q04.1, Q16.1)."""
     return int(_proved("block_cost", "attention_flops", "n", "d")(n, d))

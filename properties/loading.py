@@ -30,6 +30,8 @@ BUILT_IN: dict[str, str] = {
     "torch.nn.RNN": "veriformer.properties.adapters.torch_recurrent:RNN",
     "torch.nn.GRU": "veriformer.properties.adapters.torch_recurrent:GRU",
     "torch.nn.LSTM": "veriformer.properties.adapters.torch_recurrent:LSTM",
+    "keras.layers.Embedding": "veriformer.properties.adapters.keras_embedding:EMBEDDING",
+    "keras.initializers.GlorotUniform": "veriformer.properties.adapters.keras_embedding:GLOROT",
     "transformers.BertModel": "veriformer.properties.adapters.huggingface_bert:BERT",
     "tokenizers": "veriformer.properties.adapters.huggingface_tokenizers:TOKENIZERS",
 }

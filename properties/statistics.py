@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import mpmath
 
 
@@ -23,6 +25,22 @@ def normal_tails(z: float) -> tuple[float, float]:
     """P(X ≤ z) and P(X ≥ z) for a standard normal X, by the complementary error function (dimensionless)."""
     below, above = (mpmath.erfc(x / mpmath.sqrt(2)) / 2 for x in (-mpmath.mpf(z), mpmath.mpf(z)))
     return float(below), float(above)
+
+
+def kolmogorov_bound(distance: float, n: int) -> float:
+    """An upper bound on P(sup |Fₙ − F| ≥ distance), for the empirical distribution Fₙ of n draws from F, at any n.
+
+    2·exp(−2n·distance²): the inequality of Dvoretzky, Kiefer and Wolfowitz, with the constant of Massart 1990.
+    """
+    return min(1.0, 2 * math.exp(-2 * n * distance**2))
+
+
+def hoeffding_bound(gap: float, n: int, *, width: float) -> float:
+    """An upper bound on P(|mean − E| ≥ gap), for the mean of n independent draws from an interval of this width.
+
+    2·exp(−2n·gap²/width²): Hoeffding 1963, theorem 2.
+    """
+    return min(1.0, 2 * math.exp(-2 * n * (gap / width) ** 2))
 
 
 def two_sided(tails: tuple[float, float]) -> float:

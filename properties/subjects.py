@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from .contracts import CONTRACTS, Contract, SubjectError
+from .distributions import Entries
 from .extras import Extra
 
 DTYPES: dict[str, torch.dtype] = {
@@ -180,6 +181,7 @@ class Subject:
     ``growth(path)`` is the degree in the length of what its matrix products cost: 1 linear, 2 quadratic, None untold.
     ``segment`` is how many tokens a model with a memory reads at once, None where it reads all.
     ``random_features(built)`` maps (…, d_k) to the logarithms (…, m) of features whose products estimate e^{q·k}.
+    ``entries(rows, columns)`` is the law that the entries of an initializer's table follow: ``Uniform`` or ``Normal``.
     ``extra`` is the optional dependency without which nothing of it can be built; no law applies where it is missing.
 
     Raises :class:`SubjectError` where a field does not fit the contract.
@@ -211,6 +213,7 @@ class Subject:
     growth: Callable[[Mapping[str, str]], int | None] = lambda path: None
     segment: int | None = None
     random_features: Callable[[Any], Callable[[Tensor], Tensor]] | None = None
+    entries: Callable[[int, int], Entries] | None = None
     extra: Extra | None = None
 
     def __post_init__(self) -> None:

@@ -6,7 +6,20 @@ that must catch it and the contracts on which they do. :func:`planted` is what p
 
 from __future__ import annotations
 
-from . import attention, bahdanau, bert, blocks, masks, nested, positions, recurrent, state, tokenizers, variants
+from . import (
+    attention,
+    bahdanau,
+    bert,
+    blocks,
+    initial,
+    masks,
+    nested,
+    positions,
+    recurrent,
+    state,
+    tokenizers,
+    variants,
+)
 from .fault import Fault, planted, subjects_with, write_copy
 
 FAULTS: tuple[Fault, ...] = (
@@ -23,6 +36,7 @@ FAULTS: tuple[Fault, ...] = (
     *blocks.NORMALISATION,
     *blocks.RANDOMNESS,
     *blocks.DEAD_PARAMETERS,
+    *initial.INITIAL,
     *state.STATE,
     *state.IN_PLACE_AND_STRIDES,
     *state.FAST_PATHS,

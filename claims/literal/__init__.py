@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from veriformer.properties.law import Law
 
-from . import attention, positions
+from . import attention, initialisation, positions
 
 LITERAL: dict[str, Law] = {
     law.name: law
@@ -21,6 +21,8 @@ LITERAL: dict[str, Law] = {
         attention.ALONE_IS_IDENTITY,
         attention.MOSTLY_ITSELF,
         attention.WIDER_HEADS_FLATTEN_SOFTMAX,
+        initialisation.KERAS_TIMES_ROOT_D,
+        initialisation.XAVIER_TIMES_ROOT_D,
         positions.ORDER_INVISIBLE,
         positions.NEARER_IS_MORE_ALIKE,
         positions.SCORES_KNOW_THE_DISTANCE,
