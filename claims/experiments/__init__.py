@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from . import block_time, head_removal, position_encodings, score_cost, score_slope
+from . import (
+    block_time,
+    dead_units,
+    head_removal,
+    position_encodings,
+    score_cost,
+    score_slope,
+)
 from .experiment import Experiment
 
 EXPERIMENTS: dict[str, Experiment] = {
@@ -13,5 +20,6 @@ EXPERIMENTS: dict[str, Experiment] = {
         score_cost.SCORE_COST,
         score_slope.SCORE_SLOPE,
         block_time.BLOCK_TIME,
+        dead_units.DEAD_UNITS,
     )
 }
