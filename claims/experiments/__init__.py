@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import (
     block_time,
     dead_units,
+    depth,
     head_removal,
     position_encodings,
     score_cost,
@@ -17,6 +18,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     for experiment in (
         head_removal.HEAD_REMOVAL,
         position_encodings.POSITION_ENCODINGS,
+        depth.DEPTH,
         score_cost.SCORE_COST,
         score_slope.SCORE_SLOPE,
         block_time.BLOCK_TIME,
