@@ -57,7 +57,7 @@ def check(given: argparse.Namespace) -> int:
     if not plan.checks and not plan.not_applicable:
         laws = ", ".join(request.laws)
         raise UsageError(f"{given.subject}: expected a law of its contract, and none of {laws} is; change the filter")
-    console = Console(record=given.html is not None, highlight=False, soft_wrap=True)
+    console = Console(record=given.html is not None, highlight=False, markup=False, soft_wrap=True)
     console.print(_header(given, request), end="\n\n")
     found = [*plan.not_applicable, *_with_progress(results(request, time_limit=given.time_limit), len(plan.checks))]
     _report(console, found)

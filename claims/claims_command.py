@@ -47,11 +47,20 @@ class Judged:
     @property
     def failed(self) -> list[Finding]:
         """Evidence that was run and does not say what it should."""
-        return [finding for finding in self.findings if not finding.stands]
+        return [finding for finding in self.findings if not finding.stands and not finding.extra]
+
+    @property
+    def extras(self) -> list[str]:
+        """The optional dependencies that are not installed, and without which the claim cannot be decided."""
+        return sorted({finding.extra for finding in self.findings if finding.extra})
 
 
 def claims(given: argparse.Namespace) -> int:
-    """Gather the evidence and print the verdicts. Returns the exit status: 1 where evidence does not stand."""
+    """Gather the evidence and print the verdicts. Returns the exit status: 1 where evidence does not stand.
+
+    Evidence that needs a library which is not installed has not been run. The claim is open, as one without evidence
+    is, and the report says what to install; neither is a failure.
+    """
     torch.set_num_threads(1)
     try:
         chosen = claims_matching(identifier=given.id, question=given.question)
@@ -67,7 +76,9 @@ def claims(given: argparse.Namespace) -> int:
 
         gatherer = Gatherer(profile=given.profile, seed=given.seed, say=say)
         judged = [Judged(claim, _gathered(claim, gatherer)) for claim in chosen]
-    console = Console(record=given.html is not None, highlight=False, width=None if sys.stdout.isatty() else 80)
+    console = Console(
+        record=given.html is not None, highlight=False, markup=False, width=None if sys.stdout.isatty() else 80
+    )
     console.print(_header(judged), end="\n\n")
     if given.id is None and given.question is None:
         _table(console, judged)
@@ -91,10 +102,19 @@ def _header(judged: Sequence[Judged]) -> str:
     verdicts = Counter(each.verdict for each in judged)
     evident = sum(bool(each.claim.evidence) for each in judged)
     told = ", ".join(f"{verdicts[name]} {name}" for name in _COLOURS)
-    return (
-        f"veriformer {version('veriformer')}, torch {torch.__version__}\n"
-        f"{len(judged)} claims, {evident} with evidence\n{told}"
-    )
+    lines = [
+        f"veriformer {version('veriformer')}, torch {torch.__version__}",
+        f"{len(judged)} claims, {evident} with evidence",
+        told,
+    ]
+    if waiting := [each for each in judged if each.extras]:
+        ids = ", ".join(each.claim.id for each in waiting)
+        lines.append(f"open for want of a library: {ids}; {_install(waiting)}")
+    return "\n".join(lines)
+
+
+def _install(judged: Sequence[Judged]) -> str:
+    return f"pip install 'veriformer[{','.join(sorted({extra for each in judged for extra in each.extras}))}]'"
 
 
 def _table(console: Console, judged: Sequence[Judged]) -> None:
@@ -105,10 +125,14 @@ def _table(console: Console, judged: Sequence[Judged]) -> None:
     for each in judged:
         table.add_row(each.claim.id, each.claim.text, Text(each.verdict, style=_COLOURS[each.verdict]))
         for finding in each.findings:
+            if finding.extra:
+                continue
             if not finding.stands:
                 table.add_row("", Text(f"✗ {finding.kind} {finding.name}: {finding.summary}", style="bold red"), "")
             elif finding.kind in _MARKS:
                 table.add_row("", Text(f"{_MARKS[finding.kind]} {finding.name:38} {finding.brief}", style="dim"), "")
+        if each.extras:
+            table.add_row("", Text(f"  to decide it: {_install([each])}", style="dim"), "")
         if each.findings and each.claim.missing:
             table.add_row("", Text(f"  still to come: {each.lacking}", style="dim"), "")
     console.print(table)
@@ -129,13 +153,19 @@ def _in_full(console: Console, each: Judged) -> None:
             console.print(Padding(f"As the sheet words it: “{piece.literal.statement}” This {reading}.",
                                   (0, 0, 0, 2)))  # fmt: skip
     for finding in each.findings:
-        mark = ("≠" if finding.kind == "breaks" else "✓") if finding.stands else "✗"
-        console.print(Padding(f"{mark} {finding.kind} {finding.name}: {finding.summary}", (0, 0, 0, 2)))
+        console.print(Padding(f"{_mark(finding)} {finding.kind} {finding.name}: {finding.summary}", (0, 0, 0, 2)))
         if "replay" in finding.figures:
             console.print(f"    {finding.figures['replay']}", soft_wrap=True)
     if claim.missing:
         console.print(Padding(f"still to come: {each.lacking}", (0, 0, 0, 2)))
     console.print()
+
+
+def _mark(finding: Finding) -> str:
+    """Whether it speaks as it should (by a break, where one is expected), does not, or was not heard."""
+    if finding.stands:
+        return "≠" if finding.kind == "breaks" else "✓"
+    return "?" if finding.extra else "✗"
 
 
 def _as_data(judged: Sequence[Judged]) -> dict[str, Any]:
@@ -150,6 +180,7 @@ def _as_data(judged: Sequence[Judged]) -> dict[str, Any]:
                 "claim": each.claim.text,
                 "verdict": each.verdict,
                 "missing": [_KINDS[kind] for kind in each.claim.missing],
+                "extras": each.extras,
                 "found": each.claim.found,
                 "evidence": [asdict(finding) for finding in each.findings],
             }

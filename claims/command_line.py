@@ -1,7 +1,9 @@
 """The command line: ``veriformer claims | check | derive | measure | list``.
 
 Exit status: 0 every applicable law holds; 1 a law is violated; 2 the call or the subject cannot be used (one line);
-3 the subject crashed, hung or ran out of memory under a law, or a law could not be decided.
+3 the subject crashed, hung or ran out of memory under a law, or a law could not be decided. ``claims`` gives 1 where
+evidence was run and does not say what it should. A claim that is open, for want of evidence or of a library, is no
+failure.
 """
 
 from __future__ import annotations

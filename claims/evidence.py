@@ -27,7 +27,10 @@ from .faults import FAULTS, Fault, planted, subjects_with
 
 @dataclass(frozen=True)
 class Finding:
-    """What one piece of evidence gave: whether it speaks as it should, in a line, with its figures."""
+    """What one piece of evidence gave: whether it speaks as it should, in a line, with its figures.
+
+    ``extra`` is the optional dependency without which it could not be gathered here: it then says nothing either way.
+    """
 
     kind: str  # "holds", "bites", "proved", "falsified", "measured" or "breaks"
     name: str
@@ -35,6 +38,7 @@ class Finding:
     summary: str
     brief: str = ""
     figures: dict[str, Any] = field(default_factory=dict)
+    extra: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ class Gatherer:
     def law(self, law: Law, dtypes: Sequence[str] = ("float64",), on: str = "reference") -> Finding:
         """``law`` on every contract of the subject ``on`` that it is about, in every one of ``dtypes``."""
         name = named(law.name, on)
-        return self._once("holds", name, lambda: _summed(name, self._run(law, load(on), dtypes)), *dtypes)
+        return self._once("holds", name, lambda: _summed(name, self._run(law, load(on), dtypes)), *dtypes, on=on)
 
     def _run(self, law: Law, subjects: Sequence[Subject], dtypes: Sequence[str]) -> list[Result]:
         plans = [plan(subject, laws=[law], dtypes=dtypes) for subject in subjects]
@@ -129,7 +133,7 @@ class Gatherer:
 
     def bite(self, law: str, on: str = "reference") -> Finding:
         """The first fault of ``law`` that is planted in ``on``, or else in the reference: it must be caught."""
-        return self._once("bites", named(law, on), lambda: self._bite(law, on))
+        return self._once("bites", named(law, on), lambda: self._bite(law, on), on=on)
 
     def _bite(self, law: str, on: str) -> Finding:
         faults = [f for f in FAULTS if f.on == on] or [f for f in FAULTS if f.on == "reference"]
@@ -156,17 +160,27 @@ class Gatherer:
     def counterexample(self, literal: Law, token: str, on: str = "reference") -> Finding:
         """The stored counterexample to ``literal`` on the subject ``on``."""
         name = named(literal.name, on)
-        return self._once("falsified", name, lambda: _counterexample(name, literal, token, load(on)))
+        return self._once("falsified", name, lambda: _counterexample(name, literal, token, load(on)), on=on)
 
     def measurement(self, experiment: str) -> Finding:
         """The stored record of ``experiment``: it must be there, be fresh, and show what is expected."""
         return self._once("measured", experiment, lambda: _measured(EXPERIMENTS[experiment]))
 
-    def _once(self, kind: str, name: str, gather: Callable[[], Finding], *dtypes: str) -> Finding:
+    def _once(
+        self, kind: str, name: str, gather: Callable[[], Finding], *dtypes: str, on: str = "reference"
+    ) -> Finding:
         if (key := (kind, name, *dtypes)) not in self._found:
             self.say(f"{kind}: {name}")
-            self._found[key] = gather()
+            self._found[key] = _out_of_reach(kind, name, on) or gather()
         return self._found[key]
+
+
+def _out_of_reach(kind: str, name: str, on: str) -> Finding | None:
+    """A finding that says what to install where the subject ``on`` is of a library that is not; None otherwise."""
+    for subject in load(on):
+        if subject.extra is not None and subject.missing is not None:
+            return Finding(kind, name, False, subject.missing, extra=subject.extra.name)
+    return None
 
 
 def named(law: str, on: str) -> str:
