@@ -214,6 +214,7 @@ def subjects_of(package: ModuleType, name: str = "reference") -> list[Subject]:
         Subject(name=name, contract="bpe_tokenizer", call=reference.train_byte_pair),
         Subject(name=name, contract="wordpiece_tokenizer", call=reference.train_wordpiece, features={"joins"}),
         Subject(name=name, contract="unigram_tokenizer", call=reference.train_unigram, features={"em_step"}),
+        Subject(name=name, contract="schedule", call=reference.learning_rate),
         Subject(
             name=name,
             contract="initializer",

@@ -3,14 +3,16 @@
 Every contract is seen through one window, :class:`Inputs`: a sequence ``x``, for some contracts a second sequence
 ``memory``, which of their positions are real, and whether attention is causal. A law is a statement about Inputs and
 outputs, so it is written once and holds for a bare kernel, a layer and a whole model alike. A kernel fits the same
-window because q, k and v are one sequence whose items happen to be split in three. A tokenizer has no such window: its
-laws call it themselves, on the text that they draw.
+window because q, k and v are one sequence whose items happen to be split in three. A tokenizer or a schedule has no
+such window: its laws call it themselves, on what they draw.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from math import isfinite
+from numbers import Real
 from typing import Any
 
 import torch
@@ -269,6 +271,15 @@ def _draw_plainly(draw: Any) -> None:
         raise SubjectError(f"f(6, 4, 0): expected a floating torch.Tensor of shape (6, 4), got {came}")
 
 
+def _call_schedule(schedule: Any) -> None:
+    """Ask for the rates of a few steps, before the end of a warm-up and after it."""
+    for step in (1, 2, 3):
+        rate = schedule(step, 8, 2)
+        if not isinstance(rate, Real) or not isfinite(rate):
+            told = f"{rate!r:.80}, a {type(rate).__name__}"
+            raise SubjectError(f"f(step={step}, d_model=8, warmup=2): expected a finite number, a float; got {told}")
+
+
 def _ids(given: Tensor | None, sequence: Tensor) -> Tensor:
     """The position ids given, or 0, 1, … for every row."""
     batch, length = sequence.shape[:2]
@@ -451,6 +462,16 @@ CONTRACTS: dict[str, Contract] = {
             tokens=True,
             is_function=True,
             plainly=_draw_plainly,
+        ),
+        Contract(
+            name="schedule",
+            signature="f(step, d_model, warmup) → the learning rate of that step, a float; steps count from 1",
+            features={},
+            overs=("x",),
+            causal="never",
+            tokens=False,
+            is_function=True,
+            plainly=_call_schedule,
         ),
         Contract(
             name="absolute_positions",

@@ -294,6 +294,31 @@ def linformer_flops(n: int, k: int, d: int) -> int:
     return int(_proved("low_rank_attention", "flops", "n", "k", "d", "d_v")(n, k, d, d))
 
 
+def rate_while_rising(step: int, d_model: int, warmup: int) -> float:
+    """The learning rate at ``step`` ≤ ``warmup``, dimensionless (claim Q30.1)."""
+    return float(_proved("learning_rate", "warm_up", "t", "w", "d")(step, warmup, d_model))
+
+
+def rate_while_falling(step: int, d_model: int) -> float:
+    """The learning rate at ``step`` ≥ ``warmup``, dimensionless (claim Q30.1)."""
+    return float(_proved("learning_rate", "decay", "t", "d")(step, d_model))
+
+
+def highest_rate(d_model: int, warmup: int) -> float:
+    """The learning rate at ``step`` = ``warmup``, dimensionless (claim Q30.1)."""
+    return float(_proved("learning_rate", "peak", "w", "d")(warmup, d_model))
+
+
+def rise_of_the_rate(d_model: int, warmup: int) -> float:
+    """By how much the learning rate grows a step, up to ``warmup`` (claim Q30.1)."""
+    return float(_proved("learning_rate", "warm_up_slope", "w", "d")(warmup, d_model))
+
+
+def fall_of_the_rate(step: int, d_model: int) -> float:
+    """How fast the learning rate falls at ``step`` ≥ ``warmup``, per step, above 0 (claim Q30.1)."""
+    return -float(_proved("learning_rate", "decay_slope", "t", "d")(step, d_model))
+
+
 def frequencies(width: int) -> Tensor:
     """ω_i = 10000^(−2i/width): radians per position of each pair, (width/2,) float64 (Vaswani et al. 2017, §3.5)."""
     return 10000.0 ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)

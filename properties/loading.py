@@ -32,6 +32,7 @@ BUILT_IN: dict[str, str] = {
     "torch.nn.LSTM": "veriformer.properties.adapters.torch_recurrent:LSTM",
     "keras.layers.Embedding": "veriformer.properties.adapters.keras_embedding:EMBEDDING",
     "keras.initializers.GlorotUniform": "veriformer.properties.adapters.keras_embedding:GLOROT",
+    "torch.optim.lr_scheduler.LambdaLR": "veriformer.claims.schedule_in_use:LAMBDA_LR",
     "transformers.BertModel": "veriformer.properties.adapters.huggingface_bert:BERT",
     "tokenizers": "veriformer.properties.adapters.huggingface_tokenizers:TOKENIZERS",
 }

@@ -9,7 +9,8 @@ A tour, one idea a file:
 4. `layer_norm`, `feed_forward`, `residual`, `embedding`: the rest of a layer.
 5. `encoder`, `decoder`, and what they make: `transformer`, `causal_lm`. `config` names every choice.
 6. How text becomes tokens in the first place: `byte_pair`, `wordpiece`, `unigram`.
-7. `variants`: what others have put in place of one part or another.
+7. `schedule`: the learning rate of each step of training.
+8. `variants`: what others have put in place of one part or another.
 
 Conventions: batch first; masks are boolean and True means "may attend" or "real token"; a query that may attend to
 nothing gets exactly 0; any dtype and device, taken from the inputs and parameters.
@@ -33,6 +34,7 @@ from .multi_head import MultiHeadAttention, merge_heads, split_heads
 from .positions import Positions
 from .residual import Residual
 from .rotary import Rotary, rotate_pairs
+from .schedule import learning_rate
 from .schemes import build_positions
 from .shaw import ShawPositions
 from .sinusoidal import SinusoidalPositions, sinusoidal_encoding
@@ -72,6 +74,7 @@ __all__ = [
     "causal_mask",
     "combine_masks",
     "key_padding_to_mask",
+    "learning_rate",
     "masked_softmax",
     "merge_heads",
     "output_layer",

@@ -18,6 +18,7 @@ from . import (
     recurrent,
     state,
     tokenizers,
+    training,
     variants,
 )
 from .fault import Fault, planted, subjects_with, write_copy
@@ -45,6 +46,8 @@ FAULTS: tuple[Fault, ...] = (
     *bert.BERT,
     *nested.NESTED,
     *bahdanau.BAHDANAU,
+    *training.SCHEDULE,
+    *training.STEPS,
     *tokenizers.BYTE_PAIR,
     *tokenizers.WORDPIECE,
     *tokenizers.UNIGRAM,

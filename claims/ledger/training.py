@@ -3,8 +3,28 @@
 from __future__ import annotations
 
 from ..claim import Claim
+from ..evidence import Holds, Proved
 
 TRAINING: tuple[Claim, ...] = (
-    Claim("Q30.1", "the learning rate warms up and then falls with the inverse square root", "PD"),
+    Claim(
+        "Q30.1",
+        "the learning rate warms up and then falls with the inverse square root",
+        "PD",
+        (
+            Proved("learning_rate"),
+            Holds("schedule.formula"),
+            Holds("schedule.no_jump"),
+            Holds("schedule.one_peak"),
+            Holds("schedule.powers"),
+            Holds("schedule.formula", on="torch.optim.lr_scheduler.LambdaLR"),
+            Holds("schedule.one_peak", on="torch.optim.lr_scheduler.LambdaLR"),
+        ),
+        "The rate rises along a straight line for the w steps of the warm-up, then falls like one over the root of "
+        "the step. The two meet at step w, in the one peak, 1/√(d_model · w): 0.0007 for a width of 512 and the "
+        "paper's 4000 steps. Once past it the rate has forgotten w. A better answer says who counts the steps. They "
+        "count from 1, and the counter of PyTorch's LambdaLR from 0: a function that is handed it as it is stops at "
+        "the first step, or comes one step late for ever. So the rates are also read off what an optimiser does to a "
+        "parameter.",
+    ),
     Claim("Q30.2", "where dropout is applied, and what it is at test time", "P"),
 )
