@@ -23,7 +23,7 @@ def _of_torch(function: Callable[[Tensor], Tensor]) -> Callable[[Any], Tensor]:
 def _proved(page: str, result: str, *arguments: str) -> Callable[..., Any]:
     """The result of a derivation as a function of ``arguments``, its symbols by name."""
     proved = derivation(page)
-    functions = {"exp": _of_torch(torch.exp), "cos": _of_torch(torch.cos), "sin": _of_torch(torch.sin), "abs": abs}
+    functions = {"abs": abs, **{name: _of_torch(getattr(torch, name)) for name in ("exp", "cos", "sin", "sqrt")}}
     symbols = [proved.symbols[name] for name in arguments]
     return sp.lambdify(symbols, proved.results[result], modules=[functions, "numpy"])
 
@@ -186,6 +186,14 @@ def glorot_variance(n_in: int, n_out: int) -> float:
 def scaled_variance(variance: float, d: int) -> float:
     """Variance of √d times an entry of an embedding of width d, which has this ``variance`` itself (claim Q19.1)."""
     return float(_proved("initialisation", "scaled_embedding", "v", "d")(variance, d))
+
+
+def normalised(x: Tensor, mean: Tensor, variance: Tensor, *, eps: float, scale: float = 1.0) -> Tensor:
+    """What normalisation makes of ``scale`` · x, with ε in the root, from mean and variance of x itself (claim Q08.1).
+
+    All three tensors broadcast; the variance is that over all entries, not over one less. ``scale`` is positive.
+    """
+    return _proved("layer_norm", "rescaled", "x_i", "mu", "v", "varepsilon_tilde", "a")(x, mean, variance, eps, scale)
 
 
 def attention_flops(n: int, d: int) -> int:

@@ -26,6 +26,7 @@ BUILT_IN: dict[str, str] = {
     "torch.nn.MultiheadAttention": "veriformer.properties.adapters.torch_modules:MULTIHEAD_ATTENTION",
     "torch.nn.TransformerEncoder": "veriformer.properties.adapters.torch_modules:TRANSFORMER_ENCODER",
     "torch.nn.Transformer": "veriformer.properties.adapters.torch_modules:TRANSFORMER",
+    "torch.nn.LayerNorm": "veriformer.properties.adapters.torch_norms:LAYER_NORM",
     "torch.nested": "veriformer.properties.adapters.torch_nested:NESTED",
     "torch.nn.RNN": "veriformer.properties.adapters.torch_recurrent:RNN",
     "torch.nn.GRU": "veriformer.properties.adapters.torch_recurrent:GRU",

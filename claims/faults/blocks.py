@@ -12,7 +12,7 @@ NORMALISATION = (
         "mean = wide.mean(dim=0, keepdim=True)",
         "statistics over the batch",
         {
-            "normalization": ("consistency.batch_invariance",),
+            "normalization": ("consistency.batch_invariance", "normalization.token_alone"),
             "encoder": ("padding.content", "consistency.batch_invariance"),
         },
     ),
@@ -23,6 +23,7 @@ NORMALISATION = (
         "variance = centred.square().mean(dim=(-2, -1), keepdim=True)",
         "normalized_shape of two axes: every token sees the variance of all",
         {
+            "normalization": ("normalization.token_alone",),
             "causal_lm": (
                 "causality.no_future_influence",
                 "causality.no_future_gradient",
@@ -30,6 +31,55 @@ NORMALISATION = (
             ),
             "encoder": ("padding.content", "padding.gradients"),
         },
+    ),
+    Fault(
+        "layernorm_rescaled_by_the_largest_entry",
+        "layer_norm.py",
+        "wide = x.to(torch.promote_types(x.dtype, torch.float32))",
+        "wide = x / x.abs().amax().clamp(min=1.0)",
+        "a guard against overflow that looks at the whole tensor (clamping if any entry is infinite, as in T5)",
+        {"normalization": ("normalization.token_alone", "normalization.formula", "normalization.scale_and_shift")},
+    ),
+    Fault(
+        "layernorm_gradient_summed_over_tokens",
+        "layer_norm.py",
+        "normalised = centred / torch.sqrt(variance + self.eps)",
+        "normalised = centred / torch.sqrt(variance + self.eps); normalised = normalised + "
+        "(normalised.sum() - normalised.sum().detach())",
+        "a straight-through estimate that is summed over too much: values are right, and gradients mix tokens",
+        {"normalization": ("normalization.token_alone",)},
+    ),
+    Fault(
+        "layernorm_unbiased_variance",
+        "layer_norm.py",
+        "variance = centred.square().mean(dim=-1, keepdim=True)",
+        "variance = wide.var(dim=-1, keepdim=True)",
+        "torch.var divides by d − 1 unless it is told (The Annotated Transformer's LayerNorm)",
+        {"normalization": ("normalization.formula", "normalization.scale_and_shift")},
+    ),
+    Fault(
+        "layernorm_epsilon_outside_the_root",
+        "layer_norm.py",
+        "torch.sqrt(variance + self.eps)",
+        "(torch.sqrt(variance) + self.eps)",
+        "ε added to the standard deviation (The Annotated Transformer's LayerNorm)",
+        {"normalization": ("normalization.formula", "normalization.scale_and_shift")},
+    ),
+    Fault(
+        "layernorm_variance_by_difference",
+        "layer_norm.py",
+        "variance = centred.square().mean(dim=-1, keepdim=True)",
+        "variance = (wide.square().mean(dim=-1, keepdim=True) - mean.square()).clamp(min=0)",
+        "E[x²] − E[x]², in one pass: digits are lost where the mean is large (flax's use_fast_variance)",
+        {"normalization": ("normalization.scale_and_shift",)},
+    ),
+    Fault(
+        "rmsnorm_for_layernorm",
+        "layer_norm.py",
+        "centred = wide - mean",
+        "centred = wide - 0 * mean",
+        "RMSNorm, which divides and does not subtract",
+        {"normalization": ("normalization.formula", "normalization.scale_and_shift")},
     ),
     Fault(
         "token_shift_in_feed_forward",
