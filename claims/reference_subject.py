@@ -14,17 +14,18 @@ from torch import Tensor, nn
 
 import veriformer.reference
 from veriformer.properties import (
+    BatchNormParts,
     Block,
     Blocks,
     Config,
     GainAndBias,
     Normal,
-    Normaliser,
     PaddedDecoder,
     Projections,
     Subject,
     TwoLayers,
 )
+from veriformer.properties.adapters.torch_norms import PLACES, OverTokens
 
 POSITIONS = ("none", "sinusoidal", "learned", "shaw", "t5", "alibi", "rotary")
 ABSOLUTE = ("sinusoidal", "learned")
@@ -111,6 +112,11 @@ def _blocks(encoder: Any) -> Blocks:
         for layer in encoder.layers
     )
     return Blocks(layers, None if isinstance(encoder.norm, nn.Identity) else _gain_and_bias(encoder.norm))
+
+
+def _batch_norm(built: Any) -> BatchNormParts:
+    norm = built.norm
+    return BatchNormParts(norm.gamma, norm.beta, norm.eps, norm.running_mean, norm.running_var, norm.momentum)
 
 
 def configured(reference: Any, config: Config, **choices: Any) -> Any:
@@ -215,7 +221,14 @@ def subjects_of(package: ModuleType, name: str = "reference") -> list[Subject]:
             name=name,
             contract="normalization",
             build=lambda c: reference.LayerNorm(c.d_model),
-            normaliser=lambda norm: Normaliser(norm.eps, norm.gamma, norm.beta),
+            norm_parts=_gain_and_bias,
+        ),
+        Subject(
+            name=name,
+            contract="batch_norm",
+            build=lambda c: OverTokens(reference.BatchNorm(c.d_model), c.options["places"]),
+            paths={"places": PLACES},
+            norm_parts=_batch_norm,
         ),
         Subject(name=name, contract="bpe_tokenizer", call=reference.train_byte_pair),
         Subject(name=name, contract="wordpiece_tokenizer", call=reference.train_wordpiece, features={"joins"}),

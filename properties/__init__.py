@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from .law import LAWS
     from .parametrize import parametrize_with_properties
     from .subjects import (
+        BatchNormParts,
         Block,
         Blocks,
         CachedDecoder,
         Config,
         GainAndBias,
-        Normaliser,
         PaddedDecoder,
         Projections,
         Sizes,
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 __all__ = [
     "CONTRACTS",
     "LAWS",
+    "BatchNormParts",
     "Block",
     "Blocks",
     "CachedDecoder",
     "Config",
     "GainAndBias",
     "Normal",
-    "Normaliser",
     "PaddedDecoder",
     "Projections",
     "Result",
@@ -63,12 +63,12 @@ _HOME = {
     "engine": ("LAWS", "Result", "Status", "check_subject"),
     "parametrize": ("parametrize_with_properties",),
     "subjects": (
+        "BatchNormParts",
         "Block",
         "Blocks",
         "CachedDecoder",
         "Config",
         "GainAndBias",
-        "Normaliser",
         "PaddedDecoder",
         "Projections",
         "Sizes",

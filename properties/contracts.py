@@ -67,7 +67,8 @@ class Contract:
     """One kind of implementation: how it is called, what it may offer, and what a law may vary about it.
 
     ``call(built, inputs, path, config)`` translates Inputs into the documented call and returns the output,
-    (batch, length, width). A contract without Inputs has ``plainly(built)`` instead: one call of everything that it
+    (batch, length, width). ``mode_matters`` where training computes another function than evaluation, even without
+    dropout. A contract without Inputs has ``plainly(built)`` instead: one call of everything that it
     promises, which raises :class:`SubjectError` where a promise is not kept.
     """
 
@@ -80,6 +81,7 @@ class Contract:
     is_function: bool
     call: Callable[[Any, Inputs, Path, Any], Tensor] | None = None
     plainly: Callable[[Any], None] | None = None
+    mode_matters: bool = False
 
     @property
     def takes_inputs(self) -> bool:
@@ -417,6 +419,18 @@ CONTRACTS: dict[str, Contract] = {
             tokens=False,
             is_function=False,
             call=_call_pointwise,
+        ),
+        Contract(
+            name="batch_norm",
+            signature="build(config) → m; m(x) → output; both (batch, length, d_model), where each of the d_model "
+            "features has its statistics over batch and length",
+            features={},
+            overs=("x",),
+            causal="never",
+            tokens=False,
+            is_function=False,
+            call=_call_pointwise,
+            mode_matters=True,
         ),
         Contract(
             name="bpe_tokenizer",

@@ -196,6 +196,48 @@ def normalised(x: Tensor, mean: Tensor, variance: Tensor, *, eps: float, scale: 
     return _proved("layer_norm", "rescaled", "x_i", "mu", "v", "varepsilon_tilde", "a")(x, mean, variance, eps, scale)
 
 
+def mean_square(entries: int, variance: Tensor, *, eps: float) -> Tensor:
+    """Mean square of normalised entries, 1 but for ε, from the variance that they had (claim Q24.1)."""
+    root = (variance + eps).sqrt()
+    return _proved("layer_norm", "length", "d", "varepsilon", "sigma")(entries, eps, root) / entries
+
+
+def crosstalk(z_i: Tensor, z_j: Tensor, samples: int, root: Tensor) -> Tensor:
+    """∂z_i/∂x_j of BatchNorm for two samples i ≠ j of ``samples``, normalised by ``root`` = √(B + ε) (claim Q08.1)."""
+    slope = _proved("batch_norm", "crosstalk", "z_i", "z_j", "m", "R", "delta_ij")
+    return slope(z_i, z_j, samples, root, 0)
+
+
+def farthest_from_bias(samples: int, gain: Tensor) -> Tensor:
+    """The farthest that BatchNorm's output can be from β with this many samples, |γ| √(m − 1) (claim Q24.4)."""
+    return _proved("batch_norm", "bound", "gamma", "m")(gain, samples) ** 0.5
+
+
+def biased_share(samples: int) -> float:
+    """E[B]/σ² of the variance B over ``samples`` independent samples, (m − 1)/m (dimensionless; claim Q24.3)."""
+    return float(_proved("batch_norm", "mean_variance", "sigma", "m")(1, samples))
+
+
+def at_test(x: Tensor, *, shift: float | Tensor, mean: Tensor, root: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
+    """What BatchNorm makes of ``x`` moved by ``shift``, with a running mean and the root of a running variance (Q24.5).
+
+    Of a mean of samples it makes the mean of their outputs: it is linear.
+    """
+    moved = _proved("batch_norm", "test_mean", "mu", "Delta", "mu_r", "sigma_r", "gamma", "beta")
+    return moved(x, shift, mean, root, gain, bias)
+
+
+def scale_at_test(variance: Tensor, *, factor: float, root: Tensor, gain: Tensor) -> Tensor:
+    """Variance of BatchNorm's output at test time, for data whose spread has grown by ``factor`` (claim Q24.5)."""
+    scaled = _proved("batch_norm", "test_variance", "sigma", "tau", "sigma_r", "gamma")
+    return scaled(variance.sqrt(), factor, root, gain)
+
+
+def steepest_sigmoid() -> float:
+    """The largest slope of the logistic sigmoid (dimensionless; claims Q24.2 and Q25.2)."""
+    return float(derivation("activation_slopes").results["sigmoid_bound"])
+
+
 def attention_flops(n: int, d: int) -> int:
     """Operations in the matrix products of self-attention over n tokens of width d (claims Q04.1, Q16.1)."""
     return int(_proved("block_cost", "attention_flops", "n", "d")(n, d))

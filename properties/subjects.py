@@ -99,7 +99,7 @@ class TwoLayers:
 
 @dataclass(frozen=True)
 class GainAndBias:
-    """The weights of a LayerNorm, the parameters themselves: ``gain`` and ``bias`` are (d_model,), or None.
+    """The weights of a norm, the parameters themselves: ``gain`` and ``bias`` are (d_model,), or None.
 
     ``eps`` is what is added to the variance, under the root (in the unit of the variance).
     """
@@ -128,19 +128,15 @@ class Blocks:
 
 
 @dataclass(frozen=True)
-class Normaliser:
-    """What a LayerNorm or a BatchNorm is made of: the tensors themselves, which a law may write on.
+class BatchNormParts(GainAndBias):
+    """A BatchNorm: its running statistics as well, the buffers themselves, (d_model,) each, or None.
 
-    ``gain`` and ``bias`` are (d_model,), or None for 1 and 0; ``eps`` stands inside the root. A BatchNorm has running
-    statistics as well, (d_model,) each, and ``momentum``, the share of a new batch in them.
+    ``momentum`` is the share of a new batch in them; None for an average of all batches.
     """
 
-    eps: float
-    gain: Tensor | None = None
-    bias: Tensor | None = None
-    running_mean: Tensor | None = None
-    running_var: Tensor | None = None
-    momentum: float | None = None
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    momentum: float | None
 
 
 class CachedDecoder(Protocol):
@@ -188,7 +184,7 @@ class Subject:
     ``fully_masked`` is what a query gives that may attend to nothing: "zero", "nan", or "undefined".
     ``decoder(built, batch)`` starts a :class:`CachedDecoder`, which may be a :class:`PaddedDecoder`;
     ``projections(built)`` gives the weights of a multi-head layer.
-    ``two_layers(built)`` gives the weights of a feed-forward network, ``normaliser(built)`` those of a norm.
+    ``two_layers(built)`` gives the weights of a feed-forward network, ``norm_parts(built)`` those of a norm.
     ``blocks(built)`` gives the weights of a plain encoder. ``norm`` says where LayerNorm stands in its blocks, "pre" or
     "post" (an option of that name overrides it).
     ``refuses(path, device)`` says why this way through the code is not offered, or None where it is.
@@ -223,7 +219,7 @@ class Subject:
     two_layers: Callable[[Any], TwoLayers] | None = None
     blocks: Callable[[Any], Blocks] | None = None
     norm: str | None = None
-    normaliser: Callable[[Any], Normaliser] | None = None
+    norm_parts: Callable[[Any], GainAndBias] | None = None
     refuses: Callable[[Mapping[str, str], str], str | None] = lambda path, device: None
     inert: Mapping[str, str] = field(default_factory=dict)
     plain: Callable[[Any], Callable[..., Any]] | None = None

@@ -6,7 +6,7 @@ A tour, one idea a file:
 2. `multi_head`: several attentions side by side, over oneself, a memory, or a cache (`kv_cache`).
 3. `positions`: the four places where position can enter; then the schemes: `sinusoidal`, `learned` (on the
    embedding), `rotary` (on queries and keys), `t5_bias`, `alibi` (on the scores), `shaw` (on keys and values).
-4. `layer_norm`, `feed_forward`, `residual`, `embedding`: the rest of a layer.
+4. `layer_norm`, `feed_forward`, `residual`, `embedding`: the rest of a layer; `batch_norm`, what it does without.
 5. `encoder`, `decoder`, and what they make: `transformer`, `causal_lm`. `config` names every choice.
 6. How text becomes tokens in the first place: `byte_pair`, `wordpiece`, `unigram`.
 7. `schedule`: the learning rate of each step of training.
@@ -19,6 +19,7 @@ nothing gets exactly 0; any dtype and device, taken from the inputs and paramete
 from .additive_attention import AdditiveAttention
 from .alibi import ALiBi, alibi_slopes
 from .attention import masked_softmax, repeat_heads, scaled_dot_product_attention
+from .batch_norm import BatchNorm
 from .byte_pair import BytePair, train_byte_pair
 from .causal_lm import CausalLM
 from .config import Config
@@ -46,6 +47,7 @@ from .wordpiece import WordPiece, train_wordpiece
 __all__ = [
     "ALiBi",
     "AdditiveAttention",
+    "BatchNorm",
     "BytePair",
     "CausalLM",
     "Config",

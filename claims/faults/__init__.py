@@ -9,6 +9,7 @@ from __future__ import annotations
 from . import (
     attention,
     bahdanau,
+    batch_norm,
     bert,
     blocks,
     initial,
@@ -35,6 +36,7 @@ FAULTS: tuple[Fault, ...] = (
     *positions.RELATIVE,
     *blocks.COMPOSITION,
     *blocks.NORMALISATION,
+    *batch_norm.BATCH_NORM,
     *blocks.RANDOMNESS,
     *blocks.DEAD_PARAMETERS,
     *initial.INITIAL,

@@ -2,6 +2,7 @@
 
 from ..law import LAWS
 from . import (
+    batchnorm,
     blocks,
     causality,
     consistency,
@@ -28,6 +29,7 @@ from . import (
 
 __all__ = [
     "LAWS",
+    "batchnorm",
     "blocks",
     "causality",
     "consistency",

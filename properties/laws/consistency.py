@@ -24,12 +24,18 @@ REPEATS = 6
 MODULES = tuple(name for name, contract in CONTRACTS.items() if not contract.is_function)
 
 
+def _sees_the_batch(subject: Subject, path: Path) -> str | None:
+    in_training = subject.kind.mode_matters and path["mode"] == "train"
+    return "in training its statistics are those of the batch: batchnorm.neighbours says how" if in_training else None
+
+
 @law(
     "consistency.batch_invariance",
     formula="f(x)_r = f(x_r) for every row r",
     claims=("Q10.1", "Q08.1", "Q23.1"),
     contracts=EVERY,
     at_least={"batch": 2},
+    applies=_sees_the_batch,
 )
 def batch_invariance(trial: Trial) -> Iterator[Comparison]:
     """A row of a batch does not depend on its neighbours: it gives what it gives alone."""
@@ -200,6 +206,8 @@ def paths_agree(trial: Trial) -> Iterator[Comparison]:
 def plainest(subject: Subject, path: Path) -> dict[str, str]:
     """The plainest path of the same function: gradients on, eval, no weights, the explicit mask, the first backend."""
     plain = {"weights": "no", "mode": "eval", "grad": "on"}
+    if subject.kind.mode_matters:
+        plain["mode"] = path["mode"]
     if path["padding"] == "all-true":
         plain["padding"] = "absent"
     if path["causal"] == "flag" and "mask" in subject.accepted:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,10 +13,10 @@ from torch import Tensor
 
 from ..case import one_of, position
 from ..comparison import Comparison, nonzero, same, zero
-from ..contracts import Path
+from ..contracts import Path, Unsupported
 from ..formulas import normalised
 from ..law import law
-from ..subjects import Normaliser, Subject
+from ..subjects import GainAndBias, Subject
 from ..trial import Trial
 
 CLAIMS = ("Q08.1", "Q23.1")
@@ -24,16 +24,33 @@ CLAIMS = ("Q08.1", "Q23.1")
 
 def shows_its_parts(subject: Subject, path: Path) -> str | None:
     """Why a law on gain, bias and ε says nothing of a subject; None if it does."""
-    return None if subject.normaliser is not None else "it does not show its gain, bias and ε: declare normaliser="
+    return None if subject.norm_parts is not None else "it does not show its gain, bias and ε: declare norm_parts="
 
 
-def parts(trial: Trial) -> Normaliser:
-    """Gain, bias and ε of what is built; gain and bias in float64, 1 and 0 where there are none."""
-    own: Normaliser = trial.subject.normaliser(trial.built)  # type: ignore[misc]
+@dataclass(frozen=True)
+class Parts:
+    """Gain and bias, (d_model,) float64, 1 and 0 where there are none; ε; and all as the subject declares it."""
+
+    gain: Tensor
+    bias: Tensor
+    eps: float
+    declared: GainAndBias
+
+
+def declared(trial: Trial) -> GainAndBias:
+    """What the subject says that it is made of. Raises :class:`Unsupported` where it says nothing."""
+    if trial.subject.norm_parts is None:
+        raise Unsupported("it does not show its gain, bias and ε")
+    return trial.subject.norm_parts(trial.built)
+
+
+def parts(trial: Trial) -> Parts:
+    """What is built, taken apart."""
+    own = declared(trial)
     ones = torch.ones(trial.config.d_model, dtype=torch.float64, device=trial.device)
     gain = ones if own.gain is None else own.gain.detach().double()
     bias = 0 * ones if own.bias is None else own.bias.detach().double()
-    return replace(own, gain=gain, bias=bias)
+    return Parts(gain, bias, own.eps, own)
 
 
 def row_of_batch(sizes: Mapping[str, Any]) -> SearchStrategy[int]:
@@ -50,9 +67,9 @@ def row_of_batch(sizes: Mapping[str, Any]) -> SearchStrategy[int]:
     draws={"row": row_of_batch, "position": position()},
 )
 def token_alone(trial: Trial) -> Iterator[Comparison]:
-    """The output at a token is made from that token alone, in value and gradient: batch, length and order do not matter.
+    """The output at a token is made from that token alone, in value and gradient.
 
-    So neither does padding: it is other tokens.
+    Batch, length and order do not matter, nor does padding: it is other tokens.
     """
     x, row, t = trial.inputs, trial.case.draws["row"], trial.case.draws["position"]
     alone = x.rows(slice(row, row + 1)).along("x", [t])
