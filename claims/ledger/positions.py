@@ -177,7 +177,7 @@ POSITIONS: tuple[Claim, ...] = (
         "and ALiBi (2.08); sinusoidal, learned and no positions at all lag behind (2.2 to 2.3). On texts four times as "
         "long ALiBi and Shaw lose next to nothing more, sinusoidal and T5 (whose far buckets were never trained) a "
         "quarter of a nat, rotary more than a whole one, and the learned table refuses them. Shaw's, which holds a "
-        "vector for each pair of tokens, pays with 6.5 times the time and 3.3 times the memory of a model without "
+        "vector for each pair of tokens, pays with six times the time and 3.3 times the memory of a model without "
         "positions at 512 tokens, T5 with a quarter more time, a learned table with weights for every position; the "
         "others cost next to nothing. A better answer says that not to move under a shift, which is true of all "
         "relative ones to rounding, is no promise for longer texts, and names the length and the training that it "
