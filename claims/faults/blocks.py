@@ -63,7 +63,10 @@ NORMALISATION = (
         "torch.sqrt(variance + self.eps)",
         "(torch.sqrt(variance) + self.eps)",
         "ε added to the standard deviation (The Annotated Transformer's LayerNorm)",
-        {"normalization": ("normalization.formula", "normalization.scale_and_shift")},
+        {
+            "normalization": ("normalization.formula", "normalization.scale_and_shift"),
+            "encoder": ("blocks.formula", "blocks.equal_torch"),
+        },
     ),
     Fault(
         "layernorm_variance_by_difference",
@@ -199,14 +202,6 @@ COMPOSITION = (
         "return hidden @ self.W_2.weight.mT",
         "a product written out by hand, without the bias that the layer has",
         {"encoder": ("blocks.formula",)},
-    ),
-    Fault(
-        "epsilon_outside_the_root",
-        "layer_norm.py",
-        "normalised = centred / torch.sqrt(variance + self.eps)",
-        "normalised = centred / (torch.sqrt(variance) + self.eps)",
-        "ε added to the deviation, not to the variance",
-        {"encoder": ("blocks.formula", "blocks.equal_torch")},
     ),
 )
 

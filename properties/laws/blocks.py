@@ -17,6 +17,7 @@ from torch import Tensor
 from ..adapters.torch_copy import torch_encoder
 from ..comparison import Comparison, agree, same
 from ..contracts import Inputs, Path, explicit_mask
+from ..formulas import normalised
 from ..law import law
 from ..subjects import Block, Blocks, GainAndBias, Projections, Subject, TwoLayers
 from ..trial import Trial, guarded
@@ -51,9 +52,9 @@ def _in_float64(weights: Any) -> Any:
 
 def layer_norm(x: Tensor, norm: GainAndBias) -> Tensor:
     """γ (x − μ)/√(v + ε) + β of each token (…, d_model) (Ba et al. 2016, eq. 3)."""
-    centred = x - x.mean(-1, keepdim=True)
-    normalised = centred / (centred.square().mean(-1, keepdim=True) + norm.eps).sqrt()
-    scaled = normalised if norm.gain is None else norm.gain * normalised
+    mean, variance = x.mean(-1, keepdim=True), x.var(-1, correction=0, keepdim=True)
+    z = normalised(x, mean, variance, eps=norm.eps)
+    scaled = z if norm.gain is None else norm.gain * z
     return scaled if norm.bias is None else scaled + norm.bias
 
 
