@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import (
+    batch_size,
     block_time,
     dead_units,
     depth,
@@ -21,6 +22,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         depth.DEPTH,
         score_cost.SCORE_COST,
         score_slope.SCORE_SLOPE,
+        batch_size.BATCH_SIZE,
         block_time.BLOCK_TIME,
         dead_units.DEAD_UNITS,
     )
