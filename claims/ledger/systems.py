@@ -17,7 +17,23 @@ _OF_BERT = (
 
 SYSTEMS: tuple[Claim, ...] = (
     Claim("S.linear", "PyTorch's nn.Linear and nn.Embedding, exercised for question 12", "P"),
-    Claim("S.keras", "Keras' Embedding, exercised for question 19", "P"),
+    Claim(
+        "S.keras",
+        "Keras' Embedding, exercised for question 19",
+        "P",
+        (
+            Holds("initial.distribution", on="keras.layers.Embedding"),
+            Holds("initial.scaled_variance", on="keras.layers.Embedding"),
+            Holds("initial.rows_differ", on="keras.layers.Embedding"),
+            Holds("initial.follows_the_seed", on="keras.layers.Embedding"),
+        ),
+        "Keras' own layer draws its table uniformly from [−0.05, 0.05] at every size, no two rows alike, the same from "
+        "the same seed; times √d its variance is d/1200. As it should, it reads rows, and gives a row whose token does "
+        "not occur no gradient. A better answer knows two things more about it. `mask_zero` marks token 0 for the "
+        "layers behind, and leaves its row in use and in training. And Dense keeps its kernel as (in, out), so that it "
+        "shares the table by a transpose only, where PyTorch's Linear takes it as it is (Q12.5). See "
+        "properties/adapters/keras_embedding.py and tests/test_keras.py.",
+    ),
     Claim(
         "S.bert",
         "BERT's own reshape path, on a real BERT with random weights, for question 16",
