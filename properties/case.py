@@ -93,10 +93,15 @@ def impossible_size(law: Law, subject: Subject) -> str | None:
 
 
 # Hypothesis works out a label for every new strategy object; the same few are asked for in every example.
-_sampled = cache(lambda choices: st.sampled_from(choices))
+_sampled_as = cache(lambda choices, types: st.sampled_from(choices))
 _between = cache(lambda low, high: st.integers(low, high))
 _permuted = cache(lambda n: st.permutations(range(n)).map(tuple))
 _positions_out_of = cache(lambda n: st.sets(st.integers(0, n - 1), max_size=n - 1))
+
+
+def _sampled(choices: tuple[Any, ...]) -> st.SearchStrategy[Any]:
+    """One of ``choices``. Their types are looked up with them: (1,) and (1.0,) are equal, and not the same sizes."""
+    return _sampled_as(choices, tuple(map(type, choices)))
 
 
 @st.composite

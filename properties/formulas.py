@@ -322,6 +322,17 @@ def distance_of_one_head(maps: Tensor, first: float, second: float, squares: flo
     return float(missed(d, squares, maps[:, :d], maps[:, d:], first, second))
 
 
+def relu_normal_mean(sigma: float) -> float:
+    """Mean of max(0, x) for x of N(0, σ²), in the unit of σ (claim Q25.3)."""
+    return float(_proved("relu_moments", "normal_mean", "sigma")(sigma))
+
+
+def relu_layer_factor(n: int, variance: float) -> float:
+    """By what n ReLU units multiply a squared length, in the mean over weights of this variance (claim Q25.5)."""
+    after = _proved("relu_moments", "depth", "n", "omega", "t", "v")
+    return float(after(n, variance**0.5, 1, 1))
+
+
 def feature_product_mean(query: Tensor, key: Tensor) -> Tensor:
     """Mean over w of N(0, I) of the product of two positive random features: (…, d) twice → (…) (claim Q31.6)."""
     mean = _proved("linear_attention", "kernel_mean", "q", "k", "d")

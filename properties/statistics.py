@@ -1,4 +1,4 @@
-"""Exact tail probabilities, to any depth: normal approximations are off by orders of magnitude at 1e-12."""
+"""Tail probabilities, exact or bounded, to any depth: normal approximations are off by orders of magnitude at 1e-12."""
 
 from __future__ import annotations
 
@@ -41,6 +41,31 @@ def hoeffding_bound(gap: float, n: int, *, width: float) -> float:
     2·exp(−2n·gap²/width²): Hoeffding 1963, theorem 2.
     """
     return min(1.0, 2 * math.exp(-2 * n * (gap / width) ** 2))
+
+
+def lipschitz_tail(deviation: float, constant: float) -> float:
+    """The most that P(|f − E f| ≥ |deviation|) can be, for f of independent standard normals with this constant.
+
+    2 exp(−d²/2L²) for a Lipschitz constant L in the Euclidean norm (dimensionless). Source: Tsirelson, Ibragimov and
+    Sudakov 1976; Boucheron, Lugosi and Massart 2013, theorem 5.6.
+    """
+    return min(1.0, 2 * math.exp(-((deviation / constant) ** 2) / 2))
+
+
+def rectified_square_tails(statistic: float, n: int) -> tuple[float, float]:
+    """Bounds of P(X ≤ statistic) and P(X ≥ statistic) for X = Σ max(0, z)² over ``n`` independent standard normals.
+
+    Chernoff's: for θ < 1/2, E exp(θ max(0, z)²) = (1 + (1 − 2θ)^(−1/2))/2; P(X ≥ s) ≤ exp(−θs)·E[exp(θX)] for θ > 0,
+    P(X ≤ s) the same for θ < 0. Any θ gives a bound, the least over a grid is taken; with y = (1 − 2θ)^(−1/2), θ > 0
+    is y > 1. Dimensionless.
+    """
+
+    def exponent(y: float) -> float:
+        return n * math.log((1 + y) / 2) - (1 - y**-2) / 2 * statistic
+
+    below, above = ([2 ** (side * k / 64) for k in range(1, 513)] for side in (-1, 1))
+    tails = (math.exp(min(0.0, *map(exponent, some))) for some in (below, above))
+    return next(tails), next(tails)
 
 
 def two_sided(tails: tuple[float, float]) -> float:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from veriformer.claims.reference_subject import REFERENCE
 from veriformer.properties import LAWS, Subject
-from veriformer.properties.case import Case, cases
+from veriformer.properties.case import Case, cases, one_of
 from veriformer.properties.engine import plan
 from veriformer.properties.paths import covering
 from veriformer.properties.trial import Trial
@@ -92,6 +92,16 @@ def test_real_positions_are_never_all_padding() -> None:
         assert all("1" in row for row in case.real)
 
     every_row_has_one()
+
+
+def test_equal_choices_of_different_types_are_kept_apart() -> None:
+    """(1.0,) for a gain and (1,) for a size are equal as tuples, and one must not be handed out for the other."""
+
+    @given(gain=one_of(1.0, 2.0)({}), size=one_of(1, 2)({}))
+    def each_of_its_own(gain: float, size: int) -> None:
+        assert (type(gain), type(size)) == (float, int)
+
+    each_of_its_own()
 
 
 def test_module_with_torch_state_is_rebuilt_alike() -> None:

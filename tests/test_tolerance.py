@@ -13,7 +13,7 @@ from veriformer.properties import Subject, tolerance
 from veriformer.properties.case import Case
 from veriformer.properties.comparison import Undecidable, same
 from veriformer.properties.paths import axes_of
-from veriformer.properties.statistics import chi_square_tails
+from veriformer.properties.statistics import chi_square_tails, lipschitz_tail, normal_tails, rectified_square_tails
 from veriformer.properties.trial import Trial
 
 CASE = Case(batch=1, length=3, memory_length=3, n_heads=1, groups=1, d_k=2, n_layers=1, contents="normal")
@@ -145,6 +145,33 @@ def test_chi_square_of_nothing(statistic: float, freedom: int) -> None:
         chi_square_tails(statistic, freedom)
 
 
+def test_lipschitz_tail_is_above_that_of_the_steepest_function() -> None:
+    """Of all functions with this constant a sum over √n moves most, and it is standard normal."""
+    for z in (0.1, 1.0, 3.0, 7.0):
+        beyond = 2 * normal_tails(z)[1]
+        assert beyond <= lipschitz_tail(z, 1.0) == lipschitz_tail(-2 * z, 2.0)
+        assert lipschitz_tail(z, 1.0) < 20 * beyond
+
+
+@pytest.mark.parametrize("n", [1, 40, 2048])
+def test_tails_of_rectified_squares_are_bounds(n: int) -> None:
+    """They lie above what the parts alone give (k of n are above 0, and these have a χ² law), and not far above."""
+
+    def exactly_above(s: float) -> float:
+        some = range(1, n + 1) if n < 100 else range(n // 2 - 300, n // 2 + 301)
+        return sum(math.exp(_log_binomial(n, k)) * chi_square_tails(s, k)[1] for k in some)
+
+    for times in (1.2, 2.0):
+        bound, exact = rectified_square_tails(times * n / 2, n)[1], exactly_above(times * n / 2)
+        assert exact <= bound <= min(1, 200 * exact)
+    below, _ = rectified_square_tails(0.5 * n / 2, n)
+    assert 1 - exactly_above(0.5 * n / 2) <= below + 1e-12
+
+
+def _log_binomial(n: int, k: int) -> float:
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) - n * math.log(2)
+
+
 def test_power_of_the_variance_test() -> None:
     """The miss probability that the law's docstring states, at its smallest sizes."""
     from veriformer.properties.laws.scaling import FALSE_ALARM
@@ -163,3 +190,22 @@ def test_power_of_the_variance_test() -> None:
     for factor in (2 / 3, 3 / 2):
         missed = chi_square_tails(edge(True) / factor, freedom)[0] - chi_square_tails(edge(False) / factor, freedom)[0]
         assert missed < 1e-8
+
+
+def test_power_of_the_tests_of_relu() -> None:
+    """What the laws' docstrings state, at their smallest sizes: 16 units wide and 256 sequences; 128 units, 16 deep."""
+    from veriformer.properties.laws.feed_forward import DEPTH
+    from veriformer.properties.laws.scaling import FALSE_ALARM
+
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(32, 16, dtype=torch.float64, generator=generator)
+    norm = float(torch.linalg.matrix_norm(rows / rows.norm(dim=1, keepdim=True), 2))
+    constant = 1.2 * norm / math.sqrt(256 * 20 * 32)
+    noticed = constant * math.sqrt(2 * math.log(2 / FALSE_ALARM))
+    assert lipschitz_tail(0.25 / math.sqrt(2 * math.pi) - noticed, constant) < 1e-9
+
+    n = 128 * DEPTH
+    low = max(s for s in range(1, n // 2) if 2 * rectified_square_tails(s, n)[0] <= FALSE_ALARM)
+    high = min(s for s in range(n // 2, 2 * n) if 2 * rectified_square_tails(s, n)[1] <= FALSE_ALARM)
+    assert rectified_square_tails(high / 2, n)[0] < 1e-8
+    assert rectified_square_tails(low * 2, n)[1] < 1e-8

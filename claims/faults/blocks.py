@@ -91,7 +91,7 @@ NORMALISATION = (
         "hidden = torch.relu(self.W_1(x + x.roll(1, dims=-2)))",
         "a neighbour mixed in by a roll that wraps round: the first token sees the last",
         {
-            "feed_forward": ("order.permutation_equivariance",),
+            "feed_forward": ("order.permutation_equivariance", "feed_forward.token_alone"),
             "causal_lm": ("causality.no_future_influence",),
         },
     ),
@@ -193,7 +193,17 @@ COMPOSITION = (
         "hidden = torch.relu(self.W_1(x))",
         "hidden = torch.nn.functional.gelu(self.W_1(x))",
         "BERT's activation in a Transformer of 2017",
-        {"encoder": ("blocks.formula", "blocks.equal_torch")},
+        {
+            "encoder": ("blocks.formula", "blocks.equal_torch"),
+            "feed_forward": (
+                "feed_forward.formula",
+                "feed_forward.hidden_mean",
+                "feed_forward.hidden_halves",
+                "feed_forward.homogeneous",
+                "feed_forward.slope_is_zero_or_one",
+                "feed_forward.scale_over_depth",
+            ),
+        },
     ),
     Fault(
         "output_bias_forgotten",
@@ -201,7 +211,7 @@ COMPOSITION = (
         "return self.W_2(hidden)",
         "return hidden @ self.W_2.weight.mT",
         "a product written out by hand, without the bias that the layer has",
-        {"encoder": ("blocks.formula",)},
+        {"encoder": ("blocks.formula",), "feed_forward": ("feed_forward.formula",)},
     ),
 )
 

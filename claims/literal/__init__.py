@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from veriformer.properties.law import Law
 
-from . import attention, initialisation, positions
+from . import attention, feed_forward, initialisation, positions
 
 LITERAL: dict[str, Law] = {
     law.name: law
@@ -23,6 +23,10 @@ LITERAL: dict[str, Law] = {
         attention.WIDER_HEADS_FLATTEN_SOFTMAX,
         initialisation.KERAS_TIMES_ROOT_D,
         initialisation.XAVIER_TIMES_ROOT_D,
+        feed_forward.AMPLITUDE_GROWS,
+        feed_forward.DEAD_DESPITE_DECAY,
+        feed_forward.DEAD_DESPITE_MOMENTUM,
+        feed_forward.DEAD_DESPITE_MOVING_INPUTS,
         positions.ORDER_INVISIBLE,
         positions.NEARER_IS_MORE_ALIKE,
         positions.SCORES_KNOW_THE_DISTANCE,

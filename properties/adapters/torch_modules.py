@@ -1,4 +1,4 @@
-"""PyTorch's own modules: MultiheadAttention, TransformerEncoder and Transformer.
+"""PyTorch's own modules: MultiheadAttention, TransformerEncoder, Transformer, and a feed-forward Sequential.
 
 PyTorch reads a boolean mask as True = hidden; the suite's masks say True = may attend, so each adapter negates.
 """
@@ -188,4 +188,10 @@ TRANSFORMER = Subject(
     contract="seq2seq",
     build=_Transformer,
     options={"norm": ("pre", "post")},
+)
+SEQUENTIAL = Subject(
+    name="torch.nn.Sequential",
+    contract="feed_forward",
+    build=lambda c: nn.Sequential(nn.Linear(c.d_model, c.d_ff), nn.ReLU(), nn.Linear(c.d_ff, c.d_model)),
+    two_layers=lambda f: TwoLayers(f[0].weight, f[2].weight, f[0].bias, f[2].bias),
 )
