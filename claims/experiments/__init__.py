@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import (
+    activation_cost,
     batch_size,
     block_time,
     dead_units,
@@ -20,6 +21,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         head_removal.HEAD_REMOVAL,
         position_encodings.POSITION_ENCODINGS,
         depth.DEPTH,
+        activation_cost.ACTIVATION_COST,
         score_cost.SCORE_COST,
         score_slope.SCORE_SLOPE,
         batch_size.BATCH_SIZE,
