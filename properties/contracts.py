@@ -423,7 +423,7 @@ CONTRACTS: dict[str, Contract] = {
         Contract(
             name="batch_norm",
             signature="build(config) → m; m(x) → output; both (batch, length, d_model), where each of the d_model "
-            "features has its statistics over batch and length",
+            "features has its statistics over batch and length; raise Unsupported where it refuses a single value",
             features={},
             overs=("x",),
             causal="never",
