@@ -34,6 +34,7 @@ BUILT_IN: dict[str, str] = {
     "torch.nn.RNN": "veriformer.properties.adapters.torch_recurrent:RNN",
     "torch.nn.GRU": "veriformer.properties.adapters.torch_recurrent:GRU",
     "torch.nn.LSTM": "veriformer.properties.adapters.torch_recurrent:LSTM",
+    "torch.nn.Embedding.reset_parameters": "veriformer.properties.adapters.torch_initializers:EMBEDDING_TABLE",
     "keras.layers.Embedding": "veriformer.properties.adapters.keras_embedding:EMBEDDING",
     "keras.initializers.GlorotUniform": "veriformer.properties.adapters.keras_embedding:GLOROT",
     "torch.optim.lr_scheduler.LambdaLR": "veriformer.claims.schedule_in_use:LAMBDA_LR",

@@ -25,6 +25,7 @@ EMBEDDINGS: tuple[Claim, ...] = (
             Holds("initial.scaled_variance", on="keras.layers.Embedding"),
             Holds("initial.distribution", on="keras.initializers.GlorotUniform"),
             Holds("initial.scaled_variance", on="keras.initializers.GlorotUniform"),
+            Holds("initial.scaled_variance", on="torch.nn.Embedding.reset_parameters"),
             Falsified(
                 KERAS_TIMES_ROOT_D,
                 token="vf1.eNpNUNFuwyAM_Bc_o2rdpj7wK1OFHHAICsERJu26qv9ek27SXuB8tu9s38GDvcOAzU9gjwY8l0alCVhIiiJVAQPBzXs2VLxKbxCiAPbNgEy4Etivj3dzPJ0fBiKmorUHzcXK2yp7Y6YS28thoYXrzf1jipsIg_zijLdu2oNKmFX7bP78VF8_8OumQ837jKklzOmHqjJaDDk1qpgPs77iaBkohFSia2khcZW5uaCla9_C4ybdAXgcoc-LXZ2L4oWDrgV00bwBvqi-he_eiLueRjiIXkop8Zh7caARt9yZK6U47UcsDDp0UzRmxnb6hMcTT-Z1yw",
@@ -40,6 +41,7 @@ EMBEDDINGS: tuple[Claim, ...] = (
         "variance is 1/1200, and √d makes it d/1200: 0.43 for d = 512. Xavier's would not be 1/d either: for V tokens "
         "it is 2/(V + d), and √d makes it 2d/(V + d), far below 1 where there are many more tokens than features. Both "
         "were tested on tables that Keras itself drew. A better answer is that √d wants a table from N(0, 1/d), which "
-        "it brings to variance 1 at every size: so is the reference's drawn. See derivations/initialisation.md.",
+        "it brings to variance 1 at every size: so is the reference's drawn. PyTorch's default, N(0, 1), has "
+        "variance 1 before the factor, and d after it. See derivations/initialisation.md.",
     ),
 )
