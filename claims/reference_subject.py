@@ -71,6 +71,26 @@ class _Scores(nn.Module):
         return scores if bias is None else scores + bias
 
 
+class _WordsInAndOut(nn.Module):
+    """The table of embeddings and the output layer, with nothing between them."""
+
+    def __init__(self, reference: Any, config: Config) -> None:
+        super().__init__()
+        self.embed = reference.Embedding(config.vocab_size, config.d_model)
+        self.logits = reference.output_layer(self.embed, tied=config.options["tied"] == "yes")
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.logits(self.embed(tokens))
+
+    @property
+    def table(self) -> Tensor:
+        return self.embed.weight
+
+    @property
+    def output(self) -> Tensor:
+        return self.logits.weight
+
+
 class _Decoder(PaddedDecoder):
     def __init__(self, model: Any) -> None:
         self.model, self.cache = model, model.new_cache()
@@ -229,6 +249,12 @@ def subjects_of(package: ModuleType, name: str = "reference") -> list[Subject]:
             build=lambda c: OverTokens(reference.BatchNorm(c.d_model), c.options["places"]),
             paths={"places": PLACES},
             norm_parts=_batch_norm,
+        ),
+        Subject(
+            name=name,
+            contract="embedding",
+            build=lambda c: _WordsInAndOut(reference, c),
+            options={"tied": ("yes", "no")},
         ),
         Subject(name=name, contract="bpe_tokenizer", call=reference.train_byte_pair),
         Subject(name=name, contract="wordpiece_tokenizer", call=reference.train_wordpiece, features={"joins"}),

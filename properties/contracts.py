@@ -70,6 +70,7 @@ class Contract:
     (batch, length, width). ``mode_matters`` where training computes another function than evaluation, even without
     dropout. A contract without Inputs has ``plainly(built)`` instead: one call of everything that it
     promises, which raises :class:`SubjectError` where a promise is not kept.
+    ``offers`` names what a module has beside its own call.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Contract:
     call: Callable[[Any, Inputs, Path, Any], Tensor] | None = None
     plainly: Callable[[Any], None] | None = None
     mode_matters: bool = False
+    offers: tuple[str, ...] = ()
 
     @property
     def takes_inputs(self) -> bool:
@@ -431,6 +433,20 @@ CONTRACTS: dict[str, Contract] = {
             is_function=False,
             call=_call_pointwise,
             mode_matters=True,
+        ),
+        Contract(
+            name="embedding",
+            signature="build(config) → m; m(tokens) = m.logits(m.embed(tokens)); m.embed: (batch, length) → (batch, "
+            "length, d_model); m.logits: (batch, length, d_model) → (batch, length, vocab_size); m.table, (vocab_size, "
+            "d_model), and m.output, the weights of the output layer as it stores them; one tensor on the path "
+            "tied=yes, two on tied=no: options={'tied': ('yes', 'no')}",
+            features={},
+            overs=("x",),
+            causal="never",
+            tokens=True,
+            is_function=False,
+            call=_call_pointwise,
+            offers=("embed", "logits", "table", "output"),
         ),
         Contract(
             name="bpe_tokenizer",

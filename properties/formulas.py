@@ -404,6 +404,55 @@ def sinusoidal_distance(width: int, *, offset: float) -> float:
     return float(_proved("sinusoidal_positions", "distance", "omega", "k", "m")(frequencies(width), offset, width // 2))
 
 
+def logit_lead(length: Tensor, lengths: Tensor, distance: Tensor, distances: Tensor) -> Tensor:
+    """z_t − z_v of a tied layer, from the squared lengths of rows and their squared distances from x (claim Q12.3).
+
+    ``length`` and ``distance`` are those of row t, the others (V,) of every row.
+    """
+    return _proved("tied_embeddings", "lead", "N_t", "N_v", "Q_t", "Q_v")(length, lengths, distance, distances)
+
+
+def logit_error(coherence: Tensor) -> Tensor:
+    """How far the logits of an embedded token are from 1 and 0, at most, where its row has this coherence (Q12.4)."""
+    return _proved("tied_embeddings", "coherence_bound", "rho")(coherence)
+
+
+def tied_gradient(occurs: Tensor, arriving: Tensor, output: Tensor, p: Tensor, right: Tensor) -> Tensor:
+    """Gradient of the loss to a table that is embedding and output layer, (V, d) (claim Q12.1).
+
+    ``occurs`` (n, V) is 1 where a token stands, ``arriving`` (n, d) the gradient to the vectors read; ``output`` (d,),
+    ``p`` and ``right`` (V,) are the last vector, the probabilities made of it, and 1 for the right token.
+    """
+    (n, V), d = occurs.shape, output.shape[0]
+    token, feature = torch.arange(V, device=p.device)[:, None], torch.arange(d, device=p.device)
+    gradient = _proved("tied_embeddings", "tied_gradient", "T", "g", "x_q", "p_w", "delta_wy", "w", "q", "n")
+    return gradient(occurs, arriving, output, p[:, None], right[:, None], token, feature, n)
+
+
+def logit_flops(n: int, d: int, vocab_size: int) -> int:
+    """Operations of the output layer over n tokens of width d (claim Q12.2)."""
+    return int(_proved("tied_embeddings", "output_flops", "n", "d", "V")(n, d, vocab_size))
+
+
+def weights_saved(vocab_size: int, d: int) -> int:
+    """Parameters that an output layer shares with the table of embeddings (claim Q12.5)."""
+    return int(_proved("tied_embeddings", "weights_saved", "V", "d")(vocab_size, d))
+
+
+def added_unit(x: Tensor, position: Tensor, weights: Tensor) -> Tensor:
+    """What the units of a layer make of embedding and position, which meet the same weights (claim Q14.1).
+
+    x and position (…, d), weights (d, units) → (…, units).
+    """
+    unit = _proved("adding_positions", "shared_weights", "x", "p", "A", "d")
+    return unit(x.movedim(-1, 0)[..., None], position.movedim(-1, 0)[..., None], weights, x.shape[-1])
+
+
+def chance_overlap(d: int) -> float:
+    """Mean of the squared cosine of two directions, one of them drawn at random (dimensionless; claim Q14.1)."""
+    return float(_proved("adding_positions", "cosine", "d")(d))
+
+
 def rotary_score(q: Tensor, r: Tensor, k: Tensor, l: Tensor, *, offsets: Tensor) -> Tensor:  # noqa: E741
     """q·k, both turned, of pairs (q, r) (…, n, d_k/2) and (k, l) (…, m, d_k/2) at ``offsets`` (n, m) (claim Q21.6)."""
     score = _proved("rotary_positions", "score", "q", "r", "k", "l", "theta", "p", "s", "m")

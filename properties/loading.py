@@ -30,6 +30,7 @@ BUILT_IN: dict[str, str] = {
     "torch.nn.BatchNorm1d": "veriformer.properties.adapters.torch_norms:BATCH_NORM_1D",
     "torch.nn.BatchNorm2d": "veriformer.properties.adapters.torch_norms:BATCH_NORM_2D",
     "torch.nn.Sequential": "veriformer.properties.adapters.torch_modules:SEQUENTIAL",
+    "torch.nn.Embedding": "veriformer.properties.adapters.torch_embedding:EMBEDDING",
     "torch.nested": "veriformer.properties.adapters.torch_nested:NESTED",
     "torch.nn.RNN": "veriformer.properties.adapters.torch_recurrent:RNN",
     "torch.nn.GRU": "veriformer.properties.adapters.torch_recurrent:GRU",

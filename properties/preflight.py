@@ -92,6 +92,8 @@ def _call(subject: Subject, path: dict[str, str], device: str, dtype: str, how: 
     try:
         if not callable(trial.built):
             raise SubjectError(f"build(config): expected something to call, got {type(trial.built).__name__}")
+        if lacking := [offered for offered in subject.kind.offers if not hasattr(trial.built, offered)]:
+            raise SubjectError(f"build(config): expected something with {lacking[0]}; add it: {subject.kind.signature}")
         output = trial(trial.inputs)
     except Unsupported:
         return

@@ -68,6 +68,22 @@ def rectified_square_tails(statistic: float, n: int) -> tuple[float, float]:
     return next(tails), next(tails)
 
 
+def mean_cosine_tails(ratio: float, rows: int) -> tuple[float, float]:
+    """Bounds on the tails of the mean of d·cos² over ``rows`` independent vectors, at ``ratio`` (dimensionless).
+
+    The entries of a vector x are independent, alike, and as often positive as negative, whatever their law; the cosine
+    is with a fixed vector p none of whose entries has more than 2/d of its squared length. Write t for the sum of
+    d·p_a²x_a²/(|p|²|x|²), which lies in [0, 2] and has the mean 1. Given the sizes of the entries the cosine is a sum
+    with random signs, so E exp(λ d cos²) ≤ (1 − 2λt)^(−1/2), which is convex in t, and E (d cos²)² ≤ 3t² ≤ 6t. Hence
+    E exp(λ d cos²) is at most (1 + (1 − 4λ)^(−1/2))/2, and E exp(−λ d cos²) at most 1 − λ + 3λ². Chernoff's inequality
+    makes tails of these, and any λ will do: the best of a hundred is taken.
+    """
+    lambdas = [k / 400 for k in range(100)]
+    below = min(rows * (math.log(1 - k + 3 * k * k) + k * ratio) for k in lambdas)
+    above = min(rows * (math.log((1 + (1 - 4 * k) ** -0.5) / 2) - k * ratio) for k in lambdas)
+    return math.exp(below), math.exp(above)
+
+
 def two_sided(tails: tuple[float, float]) -> float:
     """The p-value of a statistic with these two tails, against being too small and too large alike (dimensionless)."""
     return min(1.0, 2 * min(tails))

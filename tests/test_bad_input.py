@@ -62,6 +62,7 @@ BUILD_RAISES = module("build_raises", lambda config: fail(ValueError("no such si
 BUILD_EXITS = module("build_exits", lambda config: fail(SystemExit(0)))
 BUILD_OF_NOTHING = module("build_of_nothing", lambda: torch.nn.Identity())
 IDENTITY = module("identity", lambda config: torch.nn.Identity())
+NO_TABLE = Subject(name="no_table", contract="embedding", build=lambda c: torch.nn.Embedding(c.vocab_size, c.d_model))
 
 NUMBER, EMPTY, MIXED = 3, [], [GOOD, 3]
 """,
@@ -161,6 +162,7 @@ CALLS: dict[str, list[str]] = {
     "check kernels.py:NO_WEIGHTS": ["called with weights=yes", "expected a pair (output, weights), got Tensor"],
     "check kernels.py:NO_SIZES": ["no_sizes: sizes: length: expected one or more numbers above 0"],
     "check kernels.py:BUILDS_NOTHING": ["build(config): expected something to call, got NoneType"],
+    "check kernels.py:NO_TABLE": ["no_table: called plainly: build(config): expected something with embed; add it:"],
     "check kernels.py:BUILD_RAISES": ["build(config) raised ValueError: no such size (kernels.py, line", "mend it"],
     "check kernels.py:BUILD_EXITS": ["build(config) raised SystemExit: 0 (kernels.py, line", "mend it"],
     "check kernels.py:BUILD_OF_NOTHING": ["build(config) raised TypeError", "takes 0 positional arguments but 1"],

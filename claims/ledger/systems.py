@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from veriformer.properties.subjects import DTYPES
+
 from ..claim import Claim
 from ..evidence import Holds
 from ..variants.evidence import OnVariant
@@ -16,7 +18,22 @@ _OF_BERT = (
 )
 
 SYSTEMS: tuple[Claim, ...] = (
-    Claim("S.linear", "PyTorch's nn.Linear and nn.Embedding, exercised for question 12", "P"),
+    Claim(
+        "S.linear",
+        "PyTorch's nn.Linear and nn.Embedding, exercised for question 12",
+        "P",
+        (
+            Holds("embedding.rows_of_tokens", dtypes=tuple(DTYPES), on="torch.nn.Embedding"),
+            Holds("embedding.stored_like_the_table", dtypes=tuple(DTYPES), on="torch.nn.Embedding"),
+            Holds("embedding.absent_rows_rest", dtypes=tuple(DTYPES), on="torch.nn.Embedding"),
+            Holds("embedding.tied_rows_all_move", on="torch.nn.Embedding"),
+        ),
+        "nn.Embedding gives each token its row of the table; nn.Linear multiplies with weights that it stores as that "
+        "table is stored, one row an output, within the bound that is derived for rounding. With weights of their "
+        "own, rows of absent tokens have a gradient of exactly 0; with one Parameter for both, every row has the "
+        "gradient that the derivation gives. So question 12 may be answered by PyTorch's two layers as they are. A "
+        "better answer remembers `bias=False`: nn.Linear has a bias by default, and the table has none.",
+    ),
     Claim(
         "S.keras",
         "Keras' Embedding, exercised for question 19",

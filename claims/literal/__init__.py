@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from veriformer.properties.law import Law
 
-from . import attention, feed_forward, initialisation, positions
+from . import attention, embeddings, feed_forward, initialisation, positions
 
 LITERAL: dict[str, Law] = {
     law.name: law
@@ -27,6 +27,9 @@ LITERAL: dict[str, Law] = {
         feed_forward.DEAD_DESPITE_DECAY,
         feed_forward.DEAD_DESPITE_MOMENTUM,
         feed_forward.DEAD_DESPITE_MOVING_INPUTS,
+        embeddings.ONLY_PRESENT_ROWS,
+        embeddings.LIKEST_ROW_WINS,
+        embeddings.OUTPUT_UNDOES_EMBEDDING,
         positions.ORDER_INVISIBLE,
         positions.NEARER_IS_MORE_ALIKE,
         positions.SCORES_KNOW_THE_DISTANCE,

@@ -2,6 +2,7 @@
 
 from ..law import LAWS
 from . import (
+    adding,
     batchnorm,
     blocks,
     causality,
@@ -9,6 +10,7 @@ from . import (
     cost,
     cross,
     decoding,
+    embedding,
     feed_forward,
     filler,
     heads,
@@ -30,6 +32,7 @@ from . import (
 
 __all__ = [
     "LAWS",
+    "adding",
     "batchnorm",
     "blocks",
     "causality",
@@ -37,6 +40,7 @@ __all__ = [
     "cost",
     "cross",
     "decoding",
+    "embedding",
     "feed_forward",
     "filler",
     "heads",
