@@ -10,6 +10,7 @@ from . import (
     depth,
     head_removal,
     position_encodings,
+    probe,
     score_cost,
     score_slope,
 )
@@ -22,6 +23,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         position_encodings.POSITION_ENCODINGS,
         depth.DEPTH,
         activation_cost.ACTIVATION_COST,
+        probe.PROBE,
         score_cost.SCORE_COST,
         score_slope.SCORE_SLOPE,
         batch_size.BATCH_SIZE,
