@@ -91,6 +91,17 @@ class _WordsInAndOut(nn.Module):
         return self.logits.weight
 
 
+class _Dropped(nn.Module):
+    """What a residual connection makes of the output of a sub-layer, where nothing comes by the other way."""
+
+    def __init__(self, residual: nn.Module) -> None:
+        super().__init__()
+        self.residual = residual.requires_grad_(False)  # of its norm nothing is seen
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.residual(torch.zeros_like(x), lambda _: x)
+
+
 class _Decoder(PaddedDecoder):
     def __init__(self, model: Any) -> None:
         self.model, self.cache = model, model.new_cache()
@@ -149,6 +160,8 @@ def configured(reference: Any, config: Config, **choices: Any) -> Any:
         d_ff=config.d_ff,
         vocab_size=config.vocab_size,
         max_length=config.max_length,
+        dropout=config.dropout,
+        attention_dropout=config.attention_dropout,
         **choices,
     )
 
@@ -194,7 +207,12 @@ def subjects_of(package: ModuleType, name: str = "reference") -> list[Subject]:
             torch.manual_seed(seed)
             return reference.Embedding(vocab_size, d_model).weight
 
-    models = {"options": {"norm": NORMS, "positions": POSITIONS}, "grouped_queries": True, "fully_masked": "zero"}
+    models = {
+        "options": {"norm": NORMS, "positions": POSITIONS},
+        "grouped_queries": True,
+        "fully_masked": "zero",
+        "drops": {"embedding": "dropout", "sublayer": "dropout", "attention": "attention_dropout"},
+    }
     return [
         Subject(name=name, contract="attention", call=attention, grouped_queries=True, fully_masked="zero"),
         Subject(
@@ -255,6 +273,11 @@ def subjects_of(package: ModuleType, name: str = "reference") -> list[Subject]:
             contract="embedding",
             build=lambda c: _WordsInAndOut(reference, c),
             options={"tied": ("yes", "no")},
+        ),
+        Subject(
+            name=name,
+            contract="dropout",
+            build=lambda c: _Dropped(reference.Residual(c.d_model, "pre", c.dropout)),
         ),
         Subject(name=name, contract="bpe_tokenizer", call=reference.train_byte_pair),
         Subject(name=name, contract="wordpiece_tokenizer", call=reference.train_wordpiece, features={"joins"}),

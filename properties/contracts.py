@@ -449,6 +449,17 @@ CONTRACTS: dict[str, Contract] = {
             offers=("embed", "logits", "table", "output"),
         ),
         Contract(
+            name="dropout",
+            signature="build(config) → m; m(x) → x, in training with units dropped at the rate config.dropout; both "
+            "(batch, length, d_model)",
+            features={},
+            overs=("x",),
+            causal="never",
+            tokens=False,
+            is_function=False,
+            call=_call_pointwise,
+        ),
+        Contract(
             name="bpe_tokenizer",
             signature="train(texts, vocab_size) → t; t.encode(text) → ids; t.decode(ids) → text; "
             "t.vocabulary: {token: id}, tokens as bytes; t.merges: pairs of tokens in the order of learning",

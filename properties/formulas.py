@@ -380,6 +380,16 @@ def fall_of_the_rate(step: int, d_model: int) -> float:
     return -float(_proved("learning_rate", "decay_slope", "t", "d")(step, d_model))
 
 
+def dropout_mean(x: Tensor) -> Tensor:
+    """Mean of what dropout makes of each unit of x, any shape (claim Q30.2)."""
+    return _proved("dropout", "mean", "x_i")(x)
+
+
+def dropout_variance(x: Tensor, p: float) -> Tensor:
+    """Variance of what dropout at rate p makes of each unit of x, any shape (claim Q30.2)."""
+    return _proved("dropout", "variance", "x_i", "p")(x, p)
+
+
 def frequencies(width: int) -> Tensor:
     """ω_i = 10000^(−2i/width): radians per position of each pair, (width/2,) float64 (Vaswani et al. 2017, §3.5)."""
     return 10000.0 ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)

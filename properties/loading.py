@@ -26,6 +26,7 @@ BUILT_IN: dict[str, str] = {
     "torch.nn.MultiheadAttention": "veriformer.properties.adapters.torch_modules:MULTIHEAD_ATTENTION",
     "torch.nn.TransformerEncoder": "veriformer.properties.adapters.torch_modules:TRANSFORMER_ENCODER",
     "torch.nn.Transformer": "veriformer.properties.adapters.torch_modules:TRANSFORMER",
+    "torch.nn.Dropout": "veriformer.properties.adapters.torch_modules:DROPOUT",
     "torch.nn.LayerNorm": "veriformer.properties.adapters.torch_norms:LAYER_NORM",
     "torch.nn.BatchNorm1d": "veriformer.properties.adapters.torch_norms:BATCH_NORM_1D",
     "torch.nn.BatchNorm2d": "veriformer.properties.adapters.torch_norms:BATCH_NORM_2D",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import mpmath
+import numpy as np
 
 
 def chi_square_tails(statistic: float, freedom: int) -> tuple[float, float]:
@@ -82,6 +83,26 @@ def mean_cosine_tails(ratio: float, rows: int) -> tuple[float, float]:
     below = min(rows * (math.log(1 - k + 3 * k * k) + k * ratio) for k in lambdas)
     above = min(rows * (math.log((1 + (1 - 4 * k) ** -0.5) / 2) - k * ratio) for k in lambdas)
     return math.exp(below), math.exp(above)
+
+
+def binomial_tails(successes: int, trials: int, p: float) -> tuple[float, float]:
+    """P(X ≤ successes) and P(X ≥ successes) for X ~ Bin(trials, p), by summing the terms of the nearer tail.
+
+    Dimensionless. Each term is the one before it times a ratio; the first comes from log Γ in thirty digits.
+    Raises ValueError unless 0 ≤ successes ≤ trials and 0 < p < 1.
+    """
+    if not 0 <= successes <= trials or not 0 < p < 1:
+        raise ValueError(f"expected 0 ≤ successes ≤ trials and 0 < p < 1, got {successes}, {trials} and {p}")
+    if successes < trials * p:
+        above, below = binomial_tails(trials - successes, trials, 1 - p)
+        return below, above
+    with mpmath.workdps(30):
+        ways = [mpmath.loggamma(n + 1) for n in (trials, successes, trials - successes)]
+        chances = successes * mpmath.log(p) + (trials - successes) * mpmath.log1p(-p)
+        first = float(mpmath.exp(ways[0] - ways[1] - ways[2] + chances))
+    more = np.arange(successes, trials)
+    above = first * (1 + float(np.cumprod((trials - more) / (more + 1) * (p / (1 - p))).sum()))
+    return 1 - above + first, min(above, 1.0)
 
 
 def two_sided(tails: tuple[float, float]) -> float:

@@ -22,13 +22,19 @@ DTYPES: dict[str, torch.dtype] = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
+DROPPED = ("embedding", "sublayer", "attention", "hidden")
+RATES = ("dropout", "attention_dropout")
 VOCABULARY = 11
 MAX_LENGTH = 24
 
 
 @dataclass(frozen=True)
 class Config:
-    """What a module is built from. ``options`` holds the value of each of the subject's own options on this path."""
+    """What a module is built from. ``options`` holds the value of each of the subject's own options on this path.
+
+    ``dropout`` and ``attention_dropout`` are the rates p at which units and attention weights are dropped in training:
+    0 but for the laws on dropout. One who has a single rate for both takes ``dropout``.
+    """
 
     d_model: int
     n_heads: int
@@ -38,6 +44,7 @@ class Config:
     vocab_size: int = VOCABULARY
     max_length: int = MAX_LENGTH
     dropout: float = 0.0
+    attention_dropout: float = 0.0
     options: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -192,6 +199,8 @@ class Subject:
     ``plain(built)`` is the plain computation that a shortcut stands for, with the same weights, called as the subject.
     ``growth(path)`` is the degree in the length of what its matrix products cost: 1 linear, 2 quadratic, None untold.
     ``segment`` is how many tokens a model with a memory reads at once, None where it reads all.
+    ``drops`` says where it drops units in training, and which field of the Config is the rate there: "embedding" (what
+    enters the first layer), "sublayer" (the output of each), "attention" (the weights), "hidden" (inside feed-forward).
     ``random_features(built)`` maps (…, d_k) to the logarithms (…, m) of features whose products estimate e^{q·k}.
     ``entries(rows, columns)`` is the law that the entries of an initializer's table follow: ``Uniform`` or ``Normal``.
     ``extra`` is the optional dependency without which nothing of it can be built; no law applies where it is missing.
@@ -227,6 +236,7 @@ class Subject:
     segment: int | None = None
     random_features: Callable[[Any], Callable[[Tensor], Tensor]] | None = None
     entries: Callable[[int, int], Entries] | None = None
+    drops: Mapping[str, str] = field(default_factory=dict)
     extra: Extra | None = None
 
     def __post_init__(self) -> None:
@@ -250,6 +260,9 @@ class Subject:
         if self.blocks is not None and not {"pre", "post"}.issuperset(places):
             got = ", ".join(map(repr, places))
             raise SubjectError(f"{self.name}: norm=, of blocks=: expected pre, post, or an option of these; got {got}")
+        if not (set(self.drops) <= set(DROPPED) and set(self.drops.values()) <= set(RATES)):
+            told = f"{self.name}: drops: expected some of {', '.join(DROPPED)}, each with {' or '.join(RATES)}"
+            raise SubjectError(f"{told}; got {dict(self.drops)}")
         for name, values in {**self.options, **self.paths}.items():
             if not values or isinstance(values, str):
                 raise SubjectError(f"{self.name}: {name}: expected a sequence of one or more values; got {values!r}")

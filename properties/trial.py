@@ -29,22 +29,20 @@ class SubjectCrash(Exception):
 class Trial:
     """``subject`` built for ``case`` on ``path``; call it with Inputs to get the output, (batch, length, width)."""
 
-    def __init__(
-        self, subject: Subject, case: Case, path: Path, *, device: str, dtype: str, d_ff: int | None = None
-    ) -> None:
-        """Nothing is built until it is used. ``d_ff`` is the width of the feed-forward layer; the case's if None."""
-        self.subject, self.case, self.path, self._d_ff = subject, case, path, d_ff
+    def __init__(self, subject: Subject, case: Case, path: Path, *, device: str, dtype: str, **changes: Any) -> None:
+        """Nothing is built until it is used. ``changes`` are fields of the Config that are not the case's."""
+        self.subject, self.case, self.path, self._changes = subject, case, path, changes
         self.device, self.dtype = torch.device(device), dtype
         self.notes: set[str] = set()
         self._noise = _Noise()
 
-    def like(self, *, case: Case | None = None, path: Path | None = None, d_ff: int | None = None) -> Trial:
+    def like(self, *, case: Case | None = None, path: Path | None = None, **changes: Any) -> Trial:
         """The same trial built again from nothing, with what is given in place of its own; perturbed together with it.
 
-        ``d_ff`` is the width of its feed-forward layers.
+        ``changes`` are fields of the Config: ``d_ff``, say, or ``dropout``.
         """
-        case, path, d_ff = case or self.case, path or self.path, d_ff or self._d_ff
-        trial = Trial(self.subject, case, path, device=str(self.device), dtype=self.dtype, d_ff=d_ff)
+        case, path, changes = case or self.case, path or self.path, {**self._changes, **changes}
+        trial = Trial(self.subject, case, path, device=str(self.device), dtype=self.dtype, **changes)
         trial._noise = self._noise
         return trial
 
@@ -61,8 +59,7 @@ class Trial:
     @cached_property
     def config(self) -> Config:
         """What the subject was built from."""
-        config = self.case.config(self.subject, self.path)
-        return config if self._d_ff is None else replace(config, d_ff=self._d_ff)
+        return replace(self.case.config(self.subject, self.path), **self._changes)
 
     @cached_property
     def built(self) -> Any:

@@ -59,6 +59,8 @@ FAULTS: tuple[Fault, ...] = (
     *bahdanau.BAHDANAU,
     *training.SCHEDULE,
     *training.STEPS,
+    *training.UNITS,
+    *training.PLACES,
     *tokenizers.BYTE_PAIR,
     *tokenizers.WORDPIECE,
     *tokenizers.UNIGRAM,

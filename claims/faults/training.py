@@ -1,4 +1,4 @@
-"""Faults of training: schedules that are another function, and steps that are miscounted."""
+"""Faults of training: schedules that are another function, steps that are miscounted, and dropout."""
 
 from __future__ import annotations
 
@@ -115,5 +115,207 @@ STEPS = (
         "the scheduler is moved on once for several steps, as once an epoch",
         {"schedule": (_ONE_PEAK, _POWERS)},
         on=_OPTIMIZER,
+    ),
+)
+
+_PRE = "return x + self.dropout(sublayer(self.norm(x)))"
+_MODULE = "self.dropout = nn.Dropout(dropout)"
+_EMBEDDING = "x = self.dropout(self.positions.embed(x, position_ids))"
+_SWITCH = "dropout_p = self.dropout if self.training else 0.0"
+_IDENTITY, _PLACES, _PATH, _POSITION, _RESCALED, _RATE, _INDEPENDENT = (
+    f"dropout.{name}"
+    for name in (
+        "identity_in_evaluation",
+        "places",
+        "leaves_the_residual_path",
+        "takes_embedding_and_position",
+        "kept_are_rescaled",
+        "rate",
+        "independent",
+    )
+)
+
+UNITS = (
+    Fault(
+        "dropout_not_rescaled",
+        "residual.py",
+        _PRE,
+        "return x + self.dropout(sublayer(self.norm(x))) * (1 - self.dropout.p if self.training else 1)",
+        "what is kept is left as it is: the mean is smaller in training than in evaluation",
+        {"dropout": (_RESCALED,)},
+    ),
+    Fault(
+        "dropout_rescaled_by_the_rate",
+        "residual.py",
+        _PRE,
+        "kept = sublayer(self.norm(x)) * self.dropout(x.new_ones(x.shape)).ne(0)\n"
+        "            return x + (kept / (self.dropout.p or 1) if self.training else kept)",
+        "p is read as the share that is kept, as in the paper on dropout, where it is divided by",
+        {"dropout": (_RESCALED,)},
+    ),
+    Fault(
+        "dropout_rescaled_by_what_was_kept",
+        "residual.py",
+        _PRE,
+        "mask = self.dropout(x.new_ones(x.shape)).ne(0)\n"
+        "            return x + sublayer(self.norm(x)) * mask / mask.to(x).mean().clamp(min=1e-3)",
+        "divided by the share that happens to be kept, not by the one that is expected",
+        {"dropout": (_RESCALED,)},
+    ),
+    Fault(
+        "dropout_rate_is_the_share_kept",
+        "residual.py",
+        _MODULE,
+        "self.dropout = nn.Dropout(1 - dropout if dropout else 0.0)",
+        "keep_prob, as TensorFlow 1 has it, handed over for p",
+        {"dropout": (_RATE,)},
+    ),
+    Fault(
+        "dropout_before_dropout",
+        "residual.py",
+        _PRE,
+        "return x + self.dropout(self.dropout(sublayer(self.norm(x))))",
+        "the sub-layer drops its output already, and the connection does it again",
+        {"dropout": (_RATE,), "encoder": (_PLACES,)},
+    ),
+    Fault(
+        "dropout_rate_rounded",
+        "residual.py",
+        _MODULE,
+        "self.dropout = nn.Dropout(round(10 * dropout) // 2 / 5)",
+        "a rate that is read as a percentage, in steps of twenty",
+        {"dropout": (_RATE,)},
+    ),
+    Fault(
+        "dropout_one_mask_a_batch",
+        "residual.py",
+        _PRE,
+        "return x + sublayer(self.norm(x)) * self.dropout(x.new_ones(x[:1].shape))",
+        "a mask without the axis of the batch, broadcast over it",
+        {"dropout": (_INDEPENDENT,), "encoder": (_PLACES,)},
+    ),
+    Fault(
+        "dropout_one_mask_a_sequence",
+        "residual.py",
+        _PRE,
+        "return x + sublayer(self.norm(x)) * self.dropout(x.new_ones(x[:, :1].shape))",
+        "one mask for all positions, which is right for recurrent networks (Gal & Ghahramani 2016)",
+        {"dropout": (_INDEPENDENT,), "encoder": (_PLACES,)},
+    ),
+    Fault(
+        "dropout_of_whole_tokens",
+        "residual.py",
+        _MODULE,
+        "self.dropout = nn.Dropout1d(dropout)",
+        "Dropout1d drops channels, and where it looks for channels there are tokens",
+        {"dropout": (_INDEPENDENT,), "encoder": (_PLACES,)},
+    ),
+    Fault(
+        "dropout_mask_kept_between_calls",
+        "residual.py",
+        _PRE,
+        "fresh = self.dropout(x.new_ones(x.shape))\n"
+        '            return x + sublayer(self.norm(x)) * vars(self).setdefault(f"mask {self.training}", fresh)',
+        "a mask is drawn once, for what checkpointing recomputes, and never again",
+        {"dropout": (_INDEPENDENT,)},
+    ),
+)
+
+PLACES = (
+    Fault(
+        "dropout_in_evaluation_as_well",
+        "residual.py",
+        _PRE,
+        "return x + nn.functional.dropout(sublayer(self.norm(x)), self.dropout.p)",
+        "the function, unlike the module, is in training unless it is told",
+        {"dropout": (_IDENTITY,), "encoder": (_IDENTITY,), "causal_lm": (_IDENTITY,), "seq2seq": (_IDENTITY,)},
+    ),
+    Fault(
+        "dropout_multiplies_in_evaluation",
+        "residual.py",
+        _PRE,
+        "return x + self.dropout(sublayer(self.norm(x))) * (1 if self.training else 1 - self.dropout.p)",
+        "multiplied by 1 − p in evaluation, as Srivastava et al. have it, and divided by it in training, as PyTorch",
+        {"dropout": (_IDENTITY,), "encoder": (_IDENTITY,)},
+    ),
+    Fault(
+        "attention_dropout_in_evaluation",
+        "multi_head.py",
+        _SWITCH,
+        "dropout_p = self.dropout",
+        "a kernel is handed the rate whatever the mode: it has none of its own (scaled_dot_product_attention)",
+        {"encoder": (_IDENTITY,), "seq2seq": (_IDENTITY,)},
+    ),
+    Fault(
+        "dropout_stays_on_after_training",
+        "multi_head.py",
+        _SWITCH,
+        'vars(self).setdefault("rate", self.dropout if self.training else 0.0)\n        dropout_p = self.rate',
+        "the rate is looked up at the first call, and kept",
+        {"encoder": (_IDENTITY,)},
+    ),
+    Fault(
+        "embedding_not_dropped",
+        "encoder.py",
+        _EMBEDDING,
+        "x = self.positions.embed(x, position_ids)",
+        "dropout is made in __init__ and not called: the place that is most often left out",
+        {"encoder": (_PLACES, _POSITION), "causal_lm": (_PLACES, _POSITION), "seq2seq": (_PLACES,)},
+    ),
+    Fault(
+        "embedding_dropped_before_positions",
+        "encoder.py",
+        _EMBEDDING,
+        "x = self.positions.embed(self.dropout(x), position_ids)",
+        "dropout in the embedding layer: positions come through whole",
+        {"encoder": (_POSITION,)},
+    ),
+    Fault(
+        "positions_dropped_alone",
+        "encoder.py",
+        _EMBEDDING,
+        "x = x + self.dropout(self.positions.embed(x, position_ids) - x)",
+        "dropout in the module of the positions, as many tutorials have it, whose sum goes elsewhere",
+        {"encoder": (_POSITION,), "causal_lm": (_POSITION,)},
+    ),
+    Fault(
+        "cross_attention_not_dropped",
+        "decoder.py",
+        "self.cross_attention_residual = Residual(config.d_model, config.norm, config.dropout)",
+        "self.cross_attention_residual = Residual(config.d_model, config.norm, 0.0)",
+        "one of the three sub-layers of a decoder is left out",
+        {"seq2seq": (_PLACES,)},
+    ),
+    Fault(
+        "attention_dropout_not_passed_on",
+        "encoder.py",
+        "positions, dropout=config.attention_dropout",
+        "positions, dropout=config.dropout",
+        "the rate of the units is used for the weights, which have one of their own",
+        {"encoder": (_PLACES,), "causal_lm": (_PLACES,)},
+    ),
+    Fault(
+        "dropout_after_the_sum",
+        "residual.py",
+        _PRE,
+        "return self.dropout(x + sublayer(self.norm(x)))",
+        "the sum is dropped, and the path around the sub-layer with it",
+        {"encoder": (_PATH,), "causal_lm": (_PATH,)},
+    ),
+    Fault(
+        "dropout_after_the_last_norm",
+        "residual.py",
+        "return self.norm(x + self.dropout(sublayer(x)))",
+        "return self.dropout(self.norm(x + sublayer(x)))",
+        "post-LN with dropout behind the norm: there are as many masks as before",
+        {"encoder": (_PATH,)},
+    ),
+    Fault(
+        "dropout_of_what_a_sublayer_reads",
+        "residual.py",
+        _PRE,
+        "return x + sublayer(self.dropout(self.norm(x)))",
+        "dropout before the sub-layer, as is usual for linear layers",
+        {"encoder": (_PATH,)},
     ),
 )

@@ -26,5 +26,29 @@ TRAINING: tuple[Claim, ...] = (
         "the first step, or comes one step late for ever. So the rates are also read off what an optimiser does to a "
         "parameter.",
     ),
-    Claim("Q30.2", "where dropout is applied, and what it is at test time", "P"),
+    Claim(
+        "Q30.2",
+        "where dropout is applied, and what it is at test time",
+        "P",
+        (
+            Proved("dropout"),
+            Holds("dropout.places"),
+            Holds("dropout.takes_embedding_and_position"),
+            Holds("dropout.leaves_the_residual_path"),
+            Holds("dropout.identity_in_evaluation"),
+            Holds("dropout.kept_are_rescaled"),
+            Holds("dropout.rate"),
+            Holds("dropout.independent"),
+            Holds("dropout.places", on="torch.nn.TransformerEncoder"),
+            Holds("dropout.identity_in_evaluation", on="torch.nn.TransformerEncoder"),
+        ),
+        "In the paper it stands in two places: on the sum of embedding and position, once a stack, and on the output "
+        "of each sub-layer, before that is added. So the path around a sub-layer is never dropped. The masks that are "
+        "drawn are counted there, and nowhere else but on the attention weights, where they have a rate. Each unit is "
+        "dropped by itself with probability p, and divided by 1 − p if it is kept: its mean stays x, and it gets a "
+        "variance of x²p/(1 − p). At test time nothing is dropped or multiplied: switch to evaluation, and the output "
+        "is that of the same weights without dropout, to the last bit. A better answer adds that libraries differ: "
+        "PyTorch's TransformerEncoderLayer uses its one rate on attention weights and inside the feed-forward network "
+        "as well, and leaves the embedding to you.",
+    ),
 )

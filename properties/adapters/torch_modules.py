@@ -158,6 +158,9 @@ class _Transformer(nn.Module):
         return self.output(decoded)
 
 
+_DROPS = {"sublayer": "dropout", "attention": "dropout", "hidden": "dropout"}
+"""PyTorch's layers have one rate for three places; embeddings are left to their user."""
+
 MULTIHEAD_ATTENTION = [
     Subject(
         name="torch.nn.MultiheadAttention",
@@ -182,12 +185,14 @@ TRANSFORMER_ENCODER = Subject(
     paths={"nested_tensor": ("off", "on")},
     plain_blocks=True,
     blocks=_blocks,
+    drops=_DROPS,
 )
 TRANSFORMER = Subject(
     name="torch.nn.Transformer",
     contract="seq2seq",
     build=_Transformer,
     options={"norm": ("pre", "post")},
+    drops=_DROPS,
 )
 SEQUENTIAL = Subject(
     name="torch.nn.Sequential",
@@ -195,3 +200,4 @@ SEQUENTIAL = Subject(
     build=lambda c: nn.Sequential(nn.Linear(c.d_model, c.d_ff), nn.ReLU(), nn.Linear(c.d_ff, c.d_model)),
     two_layers=lambda f: TwoLayers(f[0].weight, f[2].weight, f[0].bias, f[2].bias),
 )
+DROPOUT = Subject(name="torch.nn.Dropout", contract="dropout", build=lambda config: nn.Dropout(config.dropout))
