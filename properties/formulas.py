@@ -15,8 +15,8 @@ from veriformer.derivations import derivation
 
 
 def _of_torch(function: Callable[[Tensor], Tensor]) -> Callable[[Any], Tensor]:
-    """``function`` for plain numbers as well."""
-    return lambda x: function(torch.as_tensor(x))
+    """``function`` for plain numbers as well: in double precision, where PyTorch would take single."""
+    return lambda x: function(x if isinstance(x, Tensor) else torch.as_tensor(x, dtype=torch.float64))
 
 
 @cache
