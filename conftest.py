@@ -13,4 +13,6 @@ from veriformer.properties.profiles import register
 torch.set_num_threads(1)
 
 register(replace=True)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+# Some ten thousand checks: every law is tried on a dozen paths, and on many subjects.
+settings.register_profile("own", settings.get_profile("ci"), max_examples=6)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "own"))

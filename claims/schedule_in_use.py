@@ -32,7 +32,7 @@ class _Training:
             with torch.no_grad():
                 self.parameter.zero_()
             self.optimizer.step()
-            self.rates.append(-float(self.parameter))
+            self.rates.append(-float(self.parameter.detach()))
             self.scheduler.step()
         return self.rates[step - 1]
 
