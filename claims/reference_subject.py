@@ -25,6 +25,7 @@ from veriformer.properties import (
     Subject,
     TwoLayers,
 )
+from veriformer.properties.adapters.torch_embedding import WordsInAndOut
 from veriformer.properties.adapters.torch_norms import PLACES, OverTokens
 
 POSITIONS = ("none", "sinusoidal", "learned", "shaw", "t5", "alibi", "rotary")
@@ -69,26 +70,6 @@ class _Scores(nn.Module):
         scores = query @ key.mT / query.shape[-1] ** 0.5
         bias = self.scheme.bias(query, query_position_ids, key_position_ids)
         return scores if bias is None else scores + bias
-
-
-class _WordsInAndOut(nn.Module):
-    """The table of embeddings and the output layer, with nothing between them."""
-
-    def __init__(self, reference: Any, config: Config) -> None:
-        super().__init__()
-        self.embed = reference.Embedding(config.vocab_size, config.d_model)
-        self.logits = reference.output_layer(self.embed, tied=config.options["tied"] == "yes")
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        return self.logits(self.embed(tokens))
-
-    @property
-    def table(self) -> Tensor:
-        return self.embed.weight
-
-    @property
-    def output(self) -> Tensor:
-        return self.logits.weight
 
 
 class _Dropped(nn.Module):
@@ -202,6 +183,10 @@ def subjects_of(package: ModuleType, name: str = "reference") -> list[Subject]:
                 return _Scores(reference.Rotary("interleaved"))
         return _Scores(reference.Rotary("half"))
 
+    def words(config: Config) -> nn.Module:
+        embed = reference.Embedding(config.vocab_size, config.d_model)
+        return WordsInAndOut(embed, reference.output_layer(embed, tied=config.options["tied"] == "yes"))
+
     def first_table(vocab_size: int, d_model: int, seed: int) -> Tensor:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -271,7 +256,7 @@ def subjects_of(package: ModuleType, name: str = "reference") -> list[Subject]:
         Subject(
             name=name,
             contract="embedding",
-            build=lambda c: _WordsInAndOut(reference, c),
+            build=words,
             options={"tied": ("yes", "no")},
         ),
         Subject(

@@ -161,6 +161,16 @@ def position(*, first: int = 0) -> Draw:
     return lambda sizes: _between(first, _length(sizes) - 1)
 
 
+def row() -> Draw:
+    """Draws a row of the batch."""
+    return lambda sizes: _sampled(tuple(range(sizes["batch"])))
+
+
+def lengths() -> Draw:
+    """Draws a length for each row of the batch, up to that of the case."""
+    return lambda sizes: st.tuples(*[_between(1, sizes["length"])] * sizes["batch"])
+
+
 def one_of(*choices: Any) -> Draw:
     """Draws one of ``choices``."""
 

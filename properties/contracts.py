@@ -10,7 +10,7 @@ such window: its laws call it themselves, on what they draw.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from numbers import Real
 from typing import Any
@@ -67,19 +67,19 @@ class Contract:
     """One kind of implementation: how it is called, what it may offer, and what a law may vary about it.
 
     ``call(built, inputs, path, config)`` translates Inputs into the documented call and returns the output,
-    (batch, length, width). ``mode_matters`` where training computes another function than evaluation, even without
-    dropout. A contract without Inputs has ``plainly(built)`` instead: one call of everything that it
+    (batch, length, width). A contract without Inputs has ``plainly(built)`` instead: one call of everything that it
     promises, which raises :class:`SubjectError` where a promise is not kept.
-    ``offers`` names what a module has beside its own call.
+    ``mode_matters`` where training computes another function than evaluation, even without dropout. ``offers`` names
+    what a module has beside its own call.
     """
 
     name: str
     signature: str
-    features: Mapping[str, str]
-    overs: tuple[str, ...]
-    causal: str  # "always", "optional" or "never"
-    tokens: bool
-    is_function: bool
+    features: Mapping[str, str] = field(default_factory=dict)
+    overs: tuple[str, ...] = ("x",)
+    causal: str = "never"  # or "always", or "optional"
+    tokens: bool = False
+    is_function: bool = False
     call: Callable[[Any, Inputs, Path, Any], Tensor] | None = None
     plainly: Callable[[Any], None] | None = None
     mode_matters: bool = False
@@ -275,7 +275,7 @@ def _draw_plainly(draw: Any) -> None:
         raise SubjectError(f"f(6, 4, 0): expected a floating torch.Tensor of shape (6, 4), got {came}")
 
 
-def _call_schedule(schedule: Any) -> None:
+def _schedule_plainly(schedule: Any) -> None:
     """Ask for the rates of a few steps, before the end of a warm-up and after it."""
     for step in (1, 2, 3):
         rate = schedule(step, 8, 2)
@@ -328,7 +328,6 @@ CONTRACTS: dict[str, Contract] = {
             },
             overs=("x", "memory"),
             causal="optional",
-            tokens=False,
             is_function=True,
             call=_call_attention,
         ),
@@ -342,10 +341,7 @@ CONTRACTS: dict[str, Contract] = {
                 "need_weights": _WEIGHTS,
                 "position_ids": _POSITIONS,
             },
-            overs=("x",),
             causal="optional",
-            tokens=False,
-            is_function=False,
             call=_call_self,
         ),
         Contract(
@@ -353,9 +349,6 @@ CONTRACTS: dict[str, Contract] = {
             signature="build(config) → m; m(x, memory) → output; (batch, n, d_model), (batch, m, d_model)",
             features={"key_padding_mask": f"of memory: {_PADDING}", "need_weights": _WEIGHTS},
             overs=("x", "memory"),
-            causal="never",
-            tokens=False,
-            is_function=False,
             call=_call_cross,
         ),
         Contract(
@@ -367,10 +360,7 @@ CONTRACTS: dict[str, Contract] = {
                 "is_causal": _CAUSAL,
                 "position_ids": _POSITIONS,
             },
-            overs=("x",),
             causal="optional",
-            tokens=False,
-            is_function=False,
             call=_call_self,
         ),
         Contract(
@@ -381,10 +371,8 @@ CONTRACTS: dict[str, Contract] = {
                 "position_ids": _POSITIONS,
                 "inputs_embeds": "floating (batch, length, d_model), in place of the tokens",
             },
-            overs=("x",),
             causal="always",
             tokens=True,
-            is_function=False,
             call=_call_causal_lm,
         ),
         Contract(
@@ -399,38 +387,22 @@ CONTRACTS: dict[str, Contract] = {
             overs=("x", "memory"),
             causal="always",
             tokens=True,
-            is_function=False,
             call=_call_seq2seq,
         ),
         Contract(
             name="feed_forward",
             signature="build(config) → m; m(x) → output; both (batch, length, d_model)",
-            features={},
-            overs=("x",),
-            causal="never",
-            tokens=False,
-            is_function=False,
             call=_call_pointwise,
         ),
         Contract(
             name="normalization",
             signature="build(config) → m; m(x) → output; both (batch, length, d_model)",
-            features={},
-            overs=("x",),
-            causal="never",
-            tokens=False,
-            is_function=False,
             call=_call_pointwise,
         ),
         Contract(
             name="batch_norm",
             signature="build(config) → m; m(x) → output; both (batch, length, d_model), where each of the d_model "
             "features has its statistics over batch and length; raise Unsupported where it refuses a single value",
-            features={},
-            overs=("x",),
-            causal="never",
-            tokens=False,
-            is_function=False,
             call=_call_pointwise,
             mode_matters=True,
         ),
@@ -440,11 +412,7 @@ CONTRACTS: dict[str, Contract] = {
             "length, d_model); m.logits: (batch, length, d_model) → (batch, length, vocab_size); m.table, (vocab_size, "
             "d_model), and m.output, the weights of the output layer as it stores them; one tensor on the path "
             "tied=yes, two on tied=no: options={'tied': ('yes', 'no')}",
-            features={},
-            overs=("x",),
-            causal="never",
             tokens=True,
-            is_function=False,
             call=_call_pointwise,
             offers=("embed", "logits", "table", "output"),
         ),
@@ -452,20 +420,12 @@ CONTRACTS: dict[str, Contract] = {
             name="dropout",
             signature="build(config) → m; m(x) → x, in training with units dropped at the rate config.dropout; both "
             "(batch, length, d_model)",
-            features={},
-            overs=("x",),
-            causal="never",
-            tokens=False,
-            is_function=False,
             call=_call_pointwise,
         ),
         Contract(
             name="bpe_tokenizer",
             signature="train(texts, vocab_size) → t; t.encode(text) → ids; t.decode(ids) → text; "
             "t.vocabulary: {token: id}, tokens as bytes; t.merges: pairs of tokens in the order of learning",
-            features={},
-            overs=("x",),
-            causal="never",
             tokens=True,
             is_function=True,
             plainly=_train_plainly("merges"),
@@ -476,8 +436,6 @@ CONTRACTS: dict[str, Contract] = {
             "t.vocabulary: {token: id}, tokens as str; t.continuation, before what goes on inside a word (“##”); "
             "t.unknown, the token for what cannot be spelled (“[UNK]”)",
             features={"joins": "pairs of tokens, in the order in which training joined them"},
-            overs=("x",),
-            causal="never",
             tokens=True,
             is_function=True,
             plainly=_train_plainly("continuation", "unknown"),
@@ -487,8 +445,6 @@ CONTRACTS: dict[str, Contract] = {
             signature="train(texts, vocab_size) → t; t.encode(text) → ids; t.decode(ids) → text; "
             "t.vocabulary: {token: id}, tokens as str; t.scores: {token: log p}, in nats, without the unknown token",
             features={"em_step": "em_step(scores, {word: count}) → scores: one step of EM, the vocabulary as it is"},
-            overs=("x",),
-            causal="never",
             tokens=True,
             is_function=True,
             plainly=_train_plainly("scores"),
@@ -497,9 +453,6 @@ CONTRACTS: dict[str, Contract] = {
             name="initializer",
             signature="f(rows, columns, seed) → first weights, floating (rows, columns); of an embedding, rows are "
             "tokens and columns features",
-            features={},
-            overs=("x",),
-            causal="never",
             tokens=True,
             is_function=True,
             plainly=_draw_plainly,
@@ -507,22 +460,13 @@ CONTRACTS: dict[str, Contract] = {
         Contract(
             name="schedule",
             signature="f(step, d_model, warmup) → the learning rate of that step, a float; steps count from 1",
-            features={},
-            overs=("x",),
-            causal="never",
-            tokens=False,
             is_function=True,
-            plainly=_call_schedule,
+            plainly=_schedule_plainly,
         ),
         Contract(
             name="absolute_positions",
             signature="build(config) → f; f(x, position_ids) → x with its positions; (batch, length, d_model), "
             "integer (batch, length) → (batch, length, d_model)",
-            features={},
-            overs=("x",),
-            causal="never",
-            tokens=False,
-            is_function=False,
             call=_call_absolute,
         ),
         Contract(
@@ -530,11 +474,7 @@ CONTRACTS: dict[str, Contract] = {
             signature="build(config) → f; f(query, key, query_position_ids, key_position_ids) → scores as they enter "
             "the softmax; (batch, heads, n, d_k), (batch, heads, m, d_k), integer (batch, n) and (batch, m) → "
             "(batch, heads, n, m)",
-            features={},
             overs=("memory",),
-            causal="never",
-            tokens=False,
-            is_function=False,
             call=_call_relative,
         ),
     )

@@ -8,7 +8,8 @@ from dataclasses import replace
 from veriformer.properties.case import one_of
 from veriformer.properties.comparison import Comparison, likely
 from veriformer.properties.law import Law
-from veriformer.properties.laws.initial import FALSE_ALARM, INITIAL, SEEDS, declared, drawn
+from veriformer.properties.laws.initial import INITIAL, SEEDS, declared, drawn
+from veriformer.properties.laws.scaling import FALSE_ALARM
 from veriformer.properties.trial import Trial
 
 

@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from ..subjects import Config, Subject
 
 
-class _WordsInAndOut(nn.Module):
-    """``nn.Embedding`` and ``nn.Linear``, with nothing between them."""
+class WordsInAndOut(nn.Module):
+    """A table of embeddings and an output layer, each with its ``weight``, and nothing between them."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, embed: nn.Module, logits: nn.Module) -> None:
+        """Keep both."""
         super().__init__()
-        self.embed = nn.Embedding(config.vocab_size, config.d_model)
-        self.logits = nn.Linear(config.d_model, config.vocab_size, bias=False)
-        if config.options["tied"] == "yes":
-            self.logits.weight = self.embed.weight
+        self.embed, self.logits = embed, logits
 
     def forward(self, tokens: Tensor) -> Tensor:
+        """(batch, length) → (batch, length, vocab_size)."""
         return self.logits(self.embed(tokens))
 
     @property
-    def table(self) -> Tensor:
+    def table(self) -> Any:
+        """(vocab_size, d_model)."""
         return self.embed.weight
 
     @property
-    def output(self) -> Tensor:
+    def output(self) -> Any:
+        """The weights of the output layer, as it stores them."""
         return self.logits.weight
 
 
-EMBEDDING = Subject(
-    name="torch.nn.Embedding", contract="embedding", build=_WordsInAndOut, options={"tied": ("yes", "no")}
-)
+def _build(config: Config) -> WordsInAndOut:
+    embed = nn.Embedding(config.vocab_size, config.d_model)
+    logits = nn.Linear(config.d_model, config.vocab_size, bias=False)
+    if config.options["tied"] == "yes":
+        logits.weight = embed.weight
+    return WordsInAndOut(embed, logits)
+
+
+EMBEDDING = Subject(name="torch.nn.Embedding", contract="embedding", build=_build, options={"tied": ("yes", "no")})

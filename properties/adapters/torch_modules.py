@@ -99,7 +99,8 @@ class _TransformerEncoder(nn.Module):
         )
 
 
-def _gain_and_bias(norm: Any) -> GainAndBias:
+def gain_and_bias(norm: Any) -> GainAndBias:
+    """The weights of a ``torch.nn.LayerNorm``."""
     return GainAndBias(norm.weight, norm.bias, norm.eps)
 
 
@@ -107,15 +108,15 @@ def _block(layer: Any) -> Block:
     first, second = layer.linear1, layer.linear2
     return Block(
         attention=_projections(layer.self_attn),
-        attention_norm=_gain_and_bias(layer.norm1),
+        attention_norm=gain_and_bias(layer.norm1),
         feed_forward=TwoLayers(first.weight, second.weight, first.bias, second.bias),
-        feed_forward_norm=_gain_and_bias(layer.norm2),
+        feed_forward_norm=gain_and_bias(layer.norm2),
     )
 
 
 def _blocks(module: Any) -> Blocks:
     last = module.encoder.norm
-    return Blocks([_block(layer) for layer in module.encoder.layers], None if last is None else _gain_and_bias(last))
+    return Blocks([_block(layer) for layer in module.encoder.layers], None if last is None else gain_and_bias(last))
 
 
 class _Transformer(nn.Module):

@@ -8,7 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..contracts import Unsupported
-from ..subjects import BatchNormParts, GainAndBias, Subject
+from ..subjects import BatchNormParts, Subject
+from .torch_modules import gain_and_bias
 
 PLACES = ("line", "image")
 """How the places of a sample are laid out: along one axis, or along two as the pixels of an image are."""
@@ -50,7 +51,7 @@ LAYER_NORM = Subject(
     name="torch.nn.LayerNorm",
     contract="normalization",
     build=lambda config: nn.LayerNorm(config.d_model),
-    norm_parts=lambda norm: GainAndBias(norm.weight, norm.bias, norm.eps),
+    norm_parts=gain_and_bias,
 )
 BATCH_NORM_1D = Subject(
     name="torch.nn.BatchNorm1d",

@@ -15,9 +15,9 @@ from ..formulas import added_unit, chance_overlap, frequencies, turned
 from ..law import law
 from ..statistics import mean_cosine_tails, two_sided
 from ..trial import Trial, guarded
-from .positions import added
+from .positions import added, position_ids
+from .scaling import FALSE_ALARM
 
-FALSE_ALARM = 1e-12
 UNITS = 3
 """Units of the next layer in :func:`is_concatenating`."""
 ROWS = 4096
@@ -38,7 +38,7 @@ def is_concatenating(trial: Trial) -> Iterator[Comparison]:
     """
     x, first = trial.inputs.x, trial.case.draws["first"]
     places = range(first, first + trial.case.length)
-    ids = torch.tensor(places, device=trial.device).expand(trial.case.batch, -1)
+    ids = position_ids(trial, places)
     weights = trial.numbers("weights", trial.config.d_model, UNITS)
 
     def unit() -> Tensor:

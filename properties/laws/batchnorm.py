@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import torch
-from hypothesis import strategies as st
 from torch import Tensor
 
-from ..case import one_of, position
+from ..case import lengths, one_of, position, row
 from ..comparison import Comparison, decided, differs, equal, same, within, zero
 from ..contracts import Inputs, Unsupported
 from ..formulas import (
@@ -26,7 +25,7 @@ from ..law import law
 from ..subjects import BatchNormParts
 from ..tolerance import FLOOR, unit_roundoff
 from ..trial import Trial, gradient_of
-from .normalization import Parts, declared, parts, row_of_batch, shows_its_parts
+from .normalization import Parts, declared, parts, shows_its_parts, token_at
 
 IN_TRAINING: dict[str, Any] = {
     "contracts": ("batch_norm",),
@@ -78,7 +77,7 @@ def standardises(trial: Trial) -> Iterator[Comparison]:
     x, own = trial.inputs, parts(trial)
     mean, variance = moments(x.x)
     yield same(
-        lambda: (own.gain * normalised(x.x.double(), mean, variance, eps=own.eps) + own.bias).to(trial.torch_dtype),
+        lambda: own.applied(normalised(x.x.double(), mean, variance, eps=own.eps)).to(trial.torch_dtype),
         lambda: trial(x),
         what="the formula, against the output",
         cause=lambda gap: (
@@ -105,7 +104,7 @@ def standardises(trial: Trial) -> Iterator[Comparison]:
     formula="∂f(x)_ic/∂x_jc = −γ_c (1 + z_ic z_jc) / (m √(B_c + ε)) for i ≠ j",
     claims=("Q08.1", "Q23.1"),
     at_least={"batch": 2, "length": 2},
-    draws={"row": row_of_batch, "position": position()},
+    draws={"row": row(), "position": position()},
     **IN_TRAINING,
 )
 def neighbours(trial: Trial) -> Iterator[Comparison]:
@@ -114,29 +113,28 @@ def neighbours(trial: Trial) -> Iterator[Comparison]:
     And it is seen in values: other contents in the other rows change the output of this one.
     """
     x, own = trial.inputs, parts(trial)
-    row, t = trial.case.draws["row"], trial.case.draws["position"]
-    others = torch.ones(x.x.shape[:2], dtype=torch.bool, device=trial.device)
-    others[row, t] = False
+    r, t = trial.case.draws["row"], trial.case.draws["position"]
+    others = ~token_at(trial, r, t)
     mean, variance = moments(x.x)
     root = (variance + own.eps).sqrt()
 
     def due() -> Tensor:
         z = normalised(x.x.double(), mean, variance, eps=own.eps)
-        return (own.gain * crosstalk(z[row, t], z, others.numel(), root)).to(trial.torch_dtype)
+        return (own.gain * crosstalk(z[r, t], z, others.numel(), root)).to(trial.torch_dtype)
 
     yield same(
         due,
-        lambda: slopes(trial, row, t),
-        what=f"slope that is due of token {t} of row {row} in the others, against that of the output",
+        lambda: slopes(trial, r, t),
+        what=f"slope that is due of token {t} of row {r} in the others, against that of the output",
         only=others,
         cause=lambda gap: "statistics are over other axes, or detached from the gradient, or are the running ones",
     )
     changed = x.x.clone()
-    elsewhere = torch.arange(x.x.shape[0], device=trial.device) != row
+    elsewhere = torch.arange(x.x.shape[0], device=trial.device) != r
     changed[elsewhere] = trial.other_content("neighbours", x.x[elsewhere])
     yield differs(
-        lambda: trial(trial.with_content(x, changed))[row],
-        lambda: trial(x)[row],
+        lambda: trial(trial.with_content(x, changed))[r],
+        lambda: trial(x)[r],
         what="a row's output with other neighbours in the batch",
         cause="the batch does not enter: this is no BatchNorm, or it uses its running statistics in training",
     )
@@ -194,7 +192,7 @@ def running_update(trial: Trial) -> Iterator[Comparison]:
     "batchnorm.fixed_at_test",
     formula="f(x)_ic = γ_c (x_ic − r_c) / √(s_c + ε) + β_c",
     claims=("Q24.5", "Q08.1", "Q23.1"),
-    draws={"row": row_of_batch, "position": position()},
+    draws={"row": row(), "position": position()},
     **AT_TEST,
 )
 def fixed_at_test(trial: Trial) -> Iterator[Comparison]:
@@ -216,12 +214,11 @@ def fixed_at_test(trial: Trial) -> Iterator[Comparison]:
         axes=("statistic", "feature"),
         cause=lambda gap: "they are updated in evaluation as well",
     )
-    row, t = trial.case.draws["row"], trial.case.draws["position"]
-    others = torch.ones(x.x.shape[:2], dtype=torch.bool, device=trial.device)
-    others[row, t] = False
+    r, t = trial.case.draws["row"], trial.case.draws["position"]
+    others = ~token_at(trial, r, t)
     yield zero(
-        lambda: slopes(trial, row, t),
-        what=f"slope of the output of token {t} of row {row} in the others",
+        lambda: slopes(trial, r, t),
+        what=f"slope of the output of token {t} of row {r} in the others",
         only=others,
         cause=lambda gap: "another sample enters in evaluation",
     )
@@ -249,7 +246,7 @@ def moved_data(trial: Trial) -> Iterator[Comparison]:
     shift = added + (factor - 1) * mean
     if trial.path["mode"] == "train":
         yield same(
-            lambda: (own.gain * normalised(x.x.double(), mean, variance, eps=own.eps, scale=factor) + own.bias).to(
+            lambda: own.applied(normalised(x.x.double(), mean, variance, eps=own.eps, scale=factor)).to(
                 trial.torch_dtype
             ),
             lambda: trial(moved),
@@ -270,16 +267,11 @@ def moved_data(trial: Trial) -> Iterator[Comparison]:
     )
 
 
-def lengths(sizes: Mapping[str, Any]) -> st.SearchStrategy[tuple[int, ...]]:
-    """Draws a length for each row of the batch."""
-    return st.tuples(*[st.integers(1, sizes["length"])] * sizes["batch"])
-
-
 @law(
     "batchnorm.few_samples",
     formula="|f(x)_i − β| ≤ |γ| √(k − 1), and ∂f/∂x = 0 for k = 1",
     claims=("Q24.3", "Q24.4"),
-    draws={"lengths": lengths},
+    draws={"lengths": lengths()},
     **IN_TRAINING,
 )
 def few_samples(trial: Trial) -> Iterator[Comparison]:

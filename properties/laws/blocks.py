@@ -19,8 +19,9 @@ from ..comparison import Comparison, agree, same
 from ..contracts import Inputs, Path, explicit_mask
 from ..formulas import normalised
 from ..law import law
-from ..subjects import Block, Blocks, GainAndBias, Projections, Subject, TwoLayers
+from ..subjects import Block, Blocks, GainAndBias, Projections, Subject
 from ..trial import Trial, guarded
+from .feed_forward import by_formula
 from .heads import sum_of_heads
 
 Branch = Callable[[Tensor], Tensor]
@@ -58,14 +59,6 @@ def layer_norm(x: Tensor, norm: GainAndBias) -> Tensor:
     return scaled if norm.bias is None else scaled + norm.bias
 
 
-def feed_forward(x: Tensor, weights: TwoLayers) -> Tensor:
-    """max(0, x W₁ + b₁) W₂ + b₂ (Vaswani et al. 2017, eq. 2)."""
-    hidden = x @ weights.w_1.mT
-    hidden = hidden if weights.b_1 is None else hidden + weights.b_1
-    output = hidden.clamp(min=0) @ weights.w_2.mT
-    return output if weights.b_2 is None else output + weights.b_2
-
-
 def attention(x: Tensor, weights: Projections, *, mask: Tensor | None, trial: Trial) -> Tensor:
     """Self-attention by a loop over heads; no query is without a key."""
     heads, groups = trial.config.n_heads, trial.config.n_heads // trial.config.n_kv_heads
@@ -76,7 +69,7 @@ def branches(block: Block, *, mask: Tensor | None, trial: Trial) -> tuple[tuple[
     """The two sub-layers of a block, F of the formulas, each with its LayerNorm."""
     return (
         (partial(attention, weights=block.attention, mask=mask, trial=trial), block.attention_norm),
-        (partial(feed_forward, weights=block.feed_forward), block.feed_forward_norm),
+        (partial(by_formula, layers=block.feed_forward), block.feed_forward_norm),
     )
 
 

@@ -71,8 +71,8 @@ def hidden_layer(trial: Trial, x: Inputs) -> Tensor:
     return torch.cat(parts, dim=-1)
 
 
-def _formula(layers: TwoLayers, x: Tensor) -> Tensor:
-    """max(0, xW₁ + b₁)W₂ + b₂ in float64."""
+def by_formula(x: Tensor, layers: TwoLayers) -> Tensor:
+    """max(0, xW₁ + b₁)W₂ + b₂ in float64 (Vaswani et al. 2017, eq. 2): (…, d_model) → (…, d_model)."""
     hidden = x.double() @ layers.w_1.double().mT
     if layers.b_1 is not None:
         hidden = hidden + layers.b_1.double()
@@ -90,7 +90,7 @@ def _formula(layers: TwoLayers, x: Tensor) -> Tensor:
 def formula(trial: Trial) -> Iterator[Comparison]:
     """The network is two affine maps with max(0, ·) between them, made of its own weights."""
     with torch.no_grad():
-        due = _formula(two_layers(trial), trial.inputs.x).to(trial.torch_dtype)
+        due = by_formula(trial.inputs.x, two_layers(trial)).to(trial.torch_dtype)
     cause = "another activation, a bias that is left out or added elsewhere, or something beside the two layers"
     yield same(lambda: due, lambda: trial(trial.inputs), what="formula against output", cause=lambda gap: cause)
 

@@ -18,9 +18,7 @@ from ..law import law
 from ..statistics import kolmogorov_bound
 from ..subjects import Subject
 from ..trial import Trial, guarded
-
-FALSE_ALARM = 1e-12
-"""Probability that one example raises a false alarm: at most 1e-9 for a run of a thousand."""
+from .scaling import FALSE_ALARM
 
 SEEDS = one_of(*range(1000))
 

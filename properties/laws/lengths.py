@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from hypothesis import strategies as st
 
+from ..case import lengths
 from ..comparison import Comparison, same, zero
 from ..contracts import Inputs, Path
 from ..law import law
@@ -38,7 +38,7 @@ PACKED = {
     "claims": ("Q10.1",),
     "needs": ("mask",),
     "sizes": {"batch": (2, 3), "length": (1, 2, 3, 4, 5, 6, 7)},  # laid end to end they must fit into max_length
-    "draws": {"lengths": lambda sizes: st.tuples(*[st.integers(1, sizes["length"])] * sizes["batch"])},
+    "draws": {"lengths": lengths()},
     "applies": _can_be_packed,
 }
 

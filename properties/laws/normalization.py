@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from hypothesis.strategies import SearchStrategy
 from torch import Tensor
 
-from ..case import one_of, position
+from ..case import one_of, position, row
 from ..comparison import Comparison, nonzero, same, zero
 from ..contracts import Path, Unsupported
 from ..formulas import normalised
@@ -36,6 +34,10 @@ class Parts:
     eps: float
     declared: GainAndBias
 
+    def applied(self, z: Tensor) -> Tensor:
+        """γ z + β of what is normalised, (…, d_model) float64."""
+        return self.gain * z + self.bias
+
 
 def declared(trial: Trial) -> GainAndBias:
     """What the subject says that it is made of. Raises :class:`Unsupported` where it says nothing."""
@@ -53,9 +55,11 @@ def parts(trial: Trial) -> Parts:
     return Parts(gain, bias, own.eps, own)
 
 
-def row_of_batch(sizes: Mapping[str, Any]) -> SearchStrategy[int]:
-    """Draws a row of the batch."""
-    return one_of(*range(sizes["batch"]))(sizes)
+def token_at(trial: Trial, row: int, t: int) -> Tensor:
+    """Boolean (batch, length), True at one token alone."""
+    own = torch.zeros(trial.inputs.x.shape[:2], dtype=torch.bool, device=trial.device)
+    own[row, t] = True
+    return own
 
 
 @law(
@@ -64,27 +68,26 @@ def row_of_batch(sizes: Mapping[str, Any]) -> SearchStrategy[int]:
     claims=CLAIMS,
     contracts=("normalization",),
     at_least={"length": 2},
-    draws={"row": row_of_batch, "position": position()},
+    draws={"row": row(), "position": position()},
 )
 def token_alone(trial: Trial) -> Iterator[Comparison]:
     """The output at a token is made from that token alone, in value and gradient.
 
     Batch, length and order do not matter, nor does padding: it is other tokens.
     """
-    x, row, t = trial.inputs, trial.case.draws["row"], trial.case.draws["position"]
-    alone = x.rows(slice(row, row + 1)).along("x", [t])
+    x, r, t = trial.inputs, trial.case.draws["row"], trial.case.draws["position"]
+    alone = x.rows(slice(r, r + 1)).along("x", [t])
     yield same(
-        lambda: trial(x)[row : row + 1, t : t + 1],
+        lambda: trial(x)[r : r + 1, t : t + 1],
         lambda: trial(alone),
-        what=f"output of token {t} of row {row}, against the same token alone",
+        what=f"output of token {t} of row {r}, against the same token alone",
         cause=lambda gap: "statistics are taken over the length or the batch as well, or one figure is shared by all",
     )
-    own = torch.zeros(x.x.shape[:2], dtype=torch.bool, device=trial.device)
-    own[row, t] = True
+    own = token_at(trial, r, t)
     gradient = trial.gradients(x, outputs=own)
     yield zero(
         lambda: gradient,
-        what=f"gradient of the output at token {t} of row {row} to other tokens",
+        what=f"gradient of the output at token {t} of row {r} to other tokens",
         only=~own,
         cause=lambda gap: "another token enters the statistics",
     )
@@ -111,7 +114,7 @@ def formula(trial: Trial) -> Iterator[Comparison]:
     def due() -> Tensor:
         wide = x.x.double()
         mean, variance = wide.mean(-1, keepdim=True), wide.var(-1, keepdim=True, correction=0)
-        return (own.gain * normalised(wide, mean, variance, eps=own.eps) + own.bias).to(trial.torch_dtype)
+        return own.applied(normalised(wide, mean, variance, eps=own.eps)).to(trial.torch_dtype)
 
     yield same(
         due,

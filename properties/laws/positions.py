@@ -32,14 +32,15 @@ def only_for(*schemes: str) -> Callable[[Subject, Path], str | None]:
     return applies
 
 
-def _ids(trial: Trial, positions: Sequence[int]) -> Tensor:
+def position_ids(trial: Trial, positions: Sequence[int]) -> Tensor:
+    """``positions`` for every row: integer (batch, length)."""
     return torch.tensor(positions, device=trial.device).expand(trial.case.batch, -1)
 
 
 def added(trial: Trial, positions: Sequence[int]) -> Tensor:
     """PE(p) of each of ``positions``: what is added to a token of zeros, (batch, length, d_model)."""
     zeros = torch.zeros(trial.case.batch, len(positions), trial.config.d_model, dtype=trial.torch_dtype)
-    return trial(Inputs(zeros.to(trial.device), x_positions=_ids(trial, positions)))
+    return trial(Inputs(zeros.to(trial.device), x_positions=position_ids(trial, positions)))
 
 
 def scores_at_offsets(trial: Trial, query: Tensor, offsets: Sequence[int]) -> Tensor:
@@ -53,8 +54,8 @@ def scores_at_offsets(trial: Trial, query: Tensor, offsets: Sequence[int]) -> Te
     inputs = Inputs(
         query,
         zeros.to(trial.device),
-        x_positions=_ids(trial, [query_position]),
-        memory_positions=_ids(trial, key_positions),
+        x_positions=position_ids(trial, [query_position]),
+        memory_positions=position_ids(trial, key_positions),
     )
     scores = trial(inputs)[:, 0].unflatten(-1, (trial.config.n_heads, -1))
     return scores - scores[..., :1]
@@ -235,9 +236,9 @@ def shift_invariance(trial: Trial) -> Iterator[Comparison]:
     """
     shift, inputs = trial.case.draws["shift"], trial.inputs
     if inputs.x_positions is None:
-        inputs = replace(inputs, x_positions=_ids(trial, range(inputs.x.shape[1])))
+        inputs = replace(inputs, x_positions=position_ids(trial, range(inputs.x.shape[1])))
     if inputs.memory is not None:
-        inputs = replace(inputs, memory_positions=_ids(trial, range(inputs.memory.shape[1])))
+        inputs = replace(inputs, memory_positions=position_ids(trial, range(inputs.memory.shape[1])))
 
     def moved(by: int) -> Tensor:
         changes = {
@@ -278,7 +279,7 @@ def rotary_scores(trial: Trial) -> Iterator[Comparison]:
     first, heads = trial.case.draws["first"], trial.config.n_heads
     n, m = trial.case.length, trial.case.memory_length
     p, s = [first + i for i in range(n)], [*range(m)]
-    inputs = replace(trial.inputs, x_positions=_ids(trial, p), memory_positions=_ids(trial, s))
+    inputs = replace(trial.inputs, x_positions=position_ids(trial, p), memory_positions=position_ids(trial, s))
     offsets = (torch.tensor(s)[None, :] - torch.tensor(p)[:, None]).to(trial.device)
 
     def pairs(t: Tensor, layout: str) -> tuple[Tensor, Tensor]:

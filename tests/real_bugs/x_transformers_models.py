@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from x_transformers import Decoder, Encoder, TransformerWrapper  # pyright: ignore[reportMissingImports]
 
-from veriformer.properties import Config, Sizes, Subject
+from veriformer.properties import Config, Sizes, Subject, Unsupported
 
 
 class _Encoder(nn.Module):
@@ -50,13 +50,9 @@ class _Cached:
         return torch.cat(outputs, dim=1)
 
     def reorder(self, rows: Tensor) -> None:
-        from veriformer.properties import Unsupported
-
         raise Unsupported("x-transformers does not reorder its cache")
 
     def crop(self, length: int) -> None:
-        from veriformer.properties import Unsupported
-
         raise Unsupported("x-transformers does not crop its cache")
 
 
